@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jail: takes from the calling process, for good, what it will not need.
+ *
+ * Stages, each as early as it can be: jail_privileges (no new privileges, capabilities dropped, not dumpable,
+ * no core), jail_files (Landlock: no file operation at all, where the kernel has it), jail_syscalls (seccomp
+ * allow-list, kill on anything else and on foreign ABIs). jail_describe gives the one line that tests compare.
+ * Should: be called before the first byte of foreign input. Mustn't: be undone, or fail open: every
+ * failure but a missing Landlock is fatal to the caller.
+ * Who may call it: main() of a jailed process.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct jail_rule {
+	int syscall;	    /* __NR_* */
+	const char *reason; /* why this process needs it; compared with docs by a test */
+	int arg;	    /* -1: any argument; else argument ARG must equal VALUE */
+	unsigned long value;
+};
+
+struct jail_state {
+	bool landlock;	    /* false where the kernel lacks it */
+	int landlock_abi;
+	unsigned int n_syscalls;
+};
+
+int jail_privileges(void);
+/* Return: 0; JAIL_E_NO_LANDLOCK: kernel has none; -errno. */
+enum { JAIL_E_NO_LANDLOCK = 1 };
+int jail_files(struct jail_state *state);
+/* Several rules for one syscall are or-ed. Return: 0 or -errno. */
+int jail_syscalls(const struct jail_rule *rules, size_t n_rules, struct jail_state *state);
+/* "uid=1000 caps=0 nnp=1 seccomp=2 landlock=6 syscalls=24" into DST, terminated, cut at SIZE. */
+void jail_describe(const struct jail_state *state, char *dst, size_t size);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test-jail: unit tests of base/jail. Run by meson; needs no network and no root. */
+#include "base/jail.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/test.h"
+
+static const struct jail_rule rules[] = {
+	{__NR_write, "test output", -1, 0},
+	{__NR_exit_group, "end", -1, 0},
+	{__NR_socketpair, "Unix pairs only", 0, AF_UNIX},
+};
+
+/* Runs WHAT in a jailed child. Return: wait status. */
+static int jailed(void (*what)(void), bool with_filter)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct jail_state s = {0};
+
+		if (jail_privileges() < 0 || jail_files(&s) < 0)
+			_exit(101);
+		if (with_filter && jail_syscalls(rules, ARRAY_SIZE(rules), &s) < 0)
+			_exit(102);
+		what();
+		syscall(__NR_exit_group, 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void allowed(void)
+{
+	int fds[2];
+
+	syscall(__NR_socketpair, AF_UNIX, SOCK_STREAM, 0, fds);
+}
+
+static void forbidden_call(void)
+{
+	syscall(__NR_getppid);
+}
+
+static void forbidden_argument(void)
+{
+	int fds[2];
+
+	syscall(__NR_socketpair, AF_INET, SOCK_STREAM, 0, fds);
+}
+
+/* i386's getpid (20): a foreign ABI must not slip through. */
+static void foreign_abi(void)
+{
+	__asm__ volatile("int $0x80" : : "a"(20) : "memory");
+}
+
+static void no_files(void)
+{
+	if (open("/etc/passwd", O_RDONLY) >= 0)
+		_exit(1);
+	if (open("/proc/self/fd", O_RDONLY | O_DIRECTORY) >= 0)
+		_exit(2);
+	if (mkdir("/tmp/caisson-jail-made", 0700) == 0)
+		_exit(3);
+	execl("/bin/true", "true", (char *)NULL);
+}
+
+static void no_status_file(void)
+{
+	_exit(open("/proc/self/status", O_RDONLY) >= 0 ? 1 : 0);
+}
+
+static void test_filter(void **state)
+{
+	int status = jailed(allowed, true);
+
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	status = jailed(forbidden_call, true);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+	status = jailed(forbidden_argument, true);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+	status = jailed(foreign_abi, true);
+	assert_true(WIFSIGNALED(status));
+}
+
+static void test_files(void **state)
+{
+	struct jail_state s;
+	int status, probe;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(jail_privileges() < 0 ? 9 : jail_files(&s));
+	waitpid(pid, &probe, 0);
+	if (WEXITSTATUS(probe) == JAIL_E_NO_LANDLOCK)
+		skip();
+	status = jailed(no_files, false);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	status = jailed(no_status_file, false);
+	assert_int_equal(status, 0);
+}
+
+static void test_describe(void **state)
+{
+	struct jail_state s = {.landlock = true, .landlock_abi = 6, .n_syscalls = 24};
+	char line[128];
+
+	jail_describe(&s, line, sizeof(line));
+	assert_non_null(strstr(line, "caps=0 nnp=1 seccomp=2 landlock=6 syscalls=24"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_describe),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
