@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* jail-rules: the system calls of caisson-net --role=control once it is set up, each with its reason. */
+#pragma once
+
+#include "base/jail.h"
+
+/* The rules of this process and of devices/vhost. Return: number of rules in *RET (static storage). */
+size_t jail_rules_control(const struct jail_rule **ret);
