@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test-config: every way a settings file can be bad, and the file that is good; ranges; only non-defaults stored. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "backend/config.h"
+#include "base/fd.h"
+
+static const struct config_host host = {.cpus = 4, .memory_mib = 8192};
+static struct config config;
+static struct fault fault;
+
+static int decode(const char *text)
+{
+	fault = (struct fault)FAULT_INIT;
+	return config_decode(&config, &host, "F", text, strlen(text), &fault);
+}
+
+static void good_file(void **state)
+{
+	assert_int_equal(decode("{}"), 0);
+	assert_int_equal(config.value[CONFIG_CPUS], 4);
+	assert_int_equal(config.value[CONFIG_MEMORY_MIB], 4096);
+	assert_int_equal(config.value[CONFIG_DISK_MIB], 65536);
+	assert_int_equal(decode("{\"SettingsVersion\":1,\"Cpus\":3,\"MemoryMiB\":1024,\"DiskSizeMiB\":8192,"
+				"\"Accelerator\":\"tcg\"}"), 0);
+	assert_int_equal(config.value[CONFIG_CPUS], 3);
+	assert_int_equal(config.value[CONFIG_ACCELERATOR], 2);
+}
+
+static void bad_files(void **state)
+{
+	static const struct { const char *text, *line, *word; } cases[] = {
+		{"", "F:1:", "empty"},
+		{"{\n\"Cpus\": 2,\n", "F:", ""},
+		{"{\n\"Cpus\": 2\n", "F:", ""},
+		{"[1]", "F:1:", "one JSON object"},
+		{"{\n\"Cpus\": 2,\n\"Cpus\": 3}", "F:3:", "duplicate"},
+		{"{\n\"SettingsVersion\": 2,\n\"Later\": 1}", "F:2:", "newer version"},
+		{"{\"SettingsVersion\": \"1\"}", "F:1:", "whole number"},
+		{"{\"SettingsVersion\": 0}", "F:1:", "whole number"},
+		{"{\n\n\"MemoryMib\": 2048}", "F:3:", "did you mean \"MemoryMiB\""},
+		{"{\n\"memory\": 2048}", "F:2:", "called \"MemoryMiB\""},
+		{"{\"Zzzzzz\": {\"Cpus\":\n1}}", "F:1:", "There is no setting"},
+		{"{\"Cpus\": 5}", "F:1:", "from 1 to 4"},
+		{"{\"Cpus\": 0}", "F:1:", "from 1 to 4"},
+		{"{\"Cpus\": -1}", "F:1:", "from 1 to 4"},
+		{"{\"Cpus\": 2.0}", "F:1:", "whole number"},
+		{"{\"Cpus\": \"2\"}", "F:1:", "whole number"},
+		{"{\"MemoryMiB\": 1023}", "F:1:", "from 1024 to 7168"},
+		{"{\"MemoryMiB\": 99999999999999999999}", "F:1:", "big"},
+		{"{\"DiskSizeMiB\": 8191}", "F:1:", "from 8192 to"},
+		{"{\"Accelerator\": \"hvf\"}", "F:1:", "auto, kvm, tcg"},
+		{"{\"Accelerator\": \"tcg,id=x\"}", "F:1:", "auto, kvm, tcg"},
+		{"{\"Accelerator\": 1}", "F:1:", "auto, kvm, tcg"},
+		{"{\"Cpus\": 2} x", "F:1:", "end of file"},
+		{"\xff", "F:1:", ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		config.value[CONFIG_CPUS] = 77;
+		if (decode(cases[i].text) != -EBADMSG || strncmp(fault.text, cases[i].line, strlen(cases[i].line)) ||
+		    !strstr(fault.text, cases[i].word))
+			fail_msg("case %zu: %s", i, fault.text);
+		assert_int_equal(config.value[CONFIG_CPUS], 77);
+	}
+}
+
+static void disk_never_shrinks(void **state)
+{
+	struct config_host full = host;
+	json_t *small = json_integer(16384), *big = json_integer(40000);
+
+	full.disk_mib = 32768;
+	config_set_defaults(&config, &full);
+	assert_int_equal(config_change(&config, &full, CONFIG_DISK_MIB, small, &fault), CONFIG_E_VALUE);
+	assert_non_null(strstr(fault.text, "cannot shrink"));
+	assert_int_equal(config_change(&config, &full, CONFIG_DISK_MIB, big, &fault), 0);
+	json_decref(small);
+	json_decref(big);
+}
+
+static void small_host(void **state)
+{
+	const struct config_host tiny = {.cpus = 1, .memory_mib = 700};
+
+	config_set_defaults(&config, &tiny);
+	assert_int_equal(config.value[CONFIG_MEMORY_MIB], 1024);
+	assert_int_equal(config_range(CONFIG_MEMORY_MIB, &tiny).max, 1024);
+}
+
+static void store_and_load(void **state)
+{
+	char dir[] = "/tmp/test-config-XXXXXX";
+	_cleanup_close_ int fd = -EBADF;
+	_cleanup_free_ char *text = NULL;
+	struct config again;
+	struct stat st;
+	size_t len;
+
+	assert_non_null(mkdtemp(dir));
+	fd = fd_open_dir_path(dir, false);
+	assert_true(fd >= 0);
+	assert_int_equal(config_load(&config, &host, fd, "s.json", "s.json", &fault), 0);
+	config.value[CONFIG_CPUS] = 2;
+	assert_int_equal(config_store(&config, &host, fd, "s.json"), 0);
+	assert_int_equal(fd_read_file(fd, "s.json", 4096, &text, &len), 0);
+	assert_non_null(strstr(text, "\"Cpus\": 2"));
+	assert_null(strstr(text, "MemoryMiB"));
+	assert_int_equal(fstatat(fd, "s.json", &st, 0), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(config_load(&again, &host, fd, "s.json", "s.json", &fault), 0);
+	assert_memory_equal(&again, &config, sizeof(config));
+	assert_int_equal(unlinkat(fd, "s.json", 0), 0);
+	/* neither a link nor a directory is a settings file */
+	assert_int_equal(symlinkat("/etc/hostname", fd, "s.json"), 0);
+	assert_true(config_load(&again, &host, fd, "s.json", "s.json", &fault) < 0);
+	assert_int_equal(unlinkat(fd, "s.json", 0), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+static void find_names(void **state)
+{
+	enum config_key key;
+
+	assert_int_equal(config_find("memory", &key, &fault), 0);
+	assert_int_equal(key, CONFIG_MEMORY_MIB);
+	assert_int_equal(config_find("MemoryMiB", &key, &fault), 0);
+	assert_int_equal(config_find("memmory", &key, &fault), CONFIG_E_UNKNOWN);
+	assert_non_null(strstr(fault.text, "\"memory\""));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_file), cmocka_unit_test(bad_files), cmocka_unit_test(disk_never_shrinks),
+		cmocka_unit_test(small_host), cmocka_unit_test(store_and_load), cmocka_unit_test(find_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * net-process: see net-process.h.
+ */
+#include "machine/net-process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/chan.h"
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/sock.h"
+#include "base/spawn.h"
+#include "machine/plan.h"
+#include "proto/control-link.h"
+
+enum { BACKOFF_FIRST_US = 20000, BACKOFF_MAX_US = 2000000, LISTEN_RETRY_US = 5000,
+       LISTEN_WAIT_US = 10000000 };
+
+struct net_process {
+	struct loop *loop;
+	struct net_process_config config;
+	pid_t pid;
+	int pidfd, control_fd;
+	struct loop_source *child, *control, *timer;
+	struct log_stream *err;
+	struct log_stream *flows[NET_LOG_FLOWS_MAX];
+	uint64_t failures[NET_FAILURES_MAX]; /* ring of times */
+	unsigned int n_failures;
+	uint64_t born_us;
+	bool connected_once, given_up;
+};
+
+static void on_err_end(void *data, struct log_stream *stream)
+{
+	struct net_process *net = data;
+
+	net->err = NULL;
+}
+
+static void on_flow_end(void *data, struct log_stream *stream)
+{
+	struct net_process *net = data;
+
+	for (size_t i = 0; i < NET_LOG_FLOWS_MAX; i++)
+		if (net->flows[i] == stream)
+			net->flows[i] = NULL;
+}
+
+static void take_flow(struct net_process *net, uint16_t port, int consume_fd)
+{
+	for (size_t i = 0; i < NET_LOG_FLOWS_MAX && port == CONTROL_PORT_LOG; i++) {
+		if (net->flows[i])
+			continue;
+		if (log_stream_new(net->loop, consume_fd, net->config.vm_log, NULL, on_flow_end, net,
+				   &net->flows[i]))
+			net->flows[i] = NULL;
+		return;
+	}
+	log_limited(LOG_WARNING, "the VM asked for port %u of the host: refused", port);
+	fd_close(consume_fd);
+}
+
+static int on_control(void *data, int fd, uint32_t events)
+{
+	struct net_process *net = data;
+	uint8_t buf[DEVICE_FRAME_MAX];
+	struct device_message m;
+	int fds[1] = {-EBADF};
+	size_t n_fds = 1;
+	ssize_t n = chan_recv(fd, buf, sizeof(buf), fds, &n_fds);
+
+	if (n == -EAGAIN || n == -EMSGSIZE)
+		return 0;
+	if (n <= 0) {
+		net->control = loop_source_free(net->control); /* its end follows */
+		return 0;
+	}
+	if (device_decode(&m, buf, (size_t)n, n_fds)) {
+		log_limited(LOG_WARNING, "net sent a message that is none");
+		if (n_fds)
+			fd_close(fds[0]);
+		spawn_kill(net->pidfd, SIGKILL);
+		return 0;
+	}
+	if (m.type == DEVICE_FLOW)
+		take_flow(net, m.flow.port, fds[0]);
+	else if (m.type == DEVICE_STATS)
+		net->config.stats(net->config.data, &m.stats);
+	return 0;
+}
+
+static void forget(struct net_process *net)
+{
+	net->child = loop_source_free(net->child);
+	net->control = loop_source_free(net->control);
+	net->control_fd = fd_close(net->control_fd);
+	net->pidfd = fd_close(net->pidfd);
+	net->err = log_stream_free(net->err);
+	net->pid = 0;
+}
+
+/* Counts one failure. Return: the pause before the next start, or UINT64_MAX when there were too many. */
+static uint64_t back_off(struct net_process *net)
+{
+	uint64_t now = loop_now_us(), pause = BACKOFF_FIRST_US;
+	unsigned int recent = 0;
+
+	net->failures[net->n_failures++ % NET_FAILURES_MAX] = now;
+	for (size_t i = 0; i < NET_FAILURES_MAX; i++)
+		if (net->failures[i] && now - net->failures[i] < NET_FAILURES_WINDOW_US)
+			recent++;
+	if (recent >= NET_FAILURES_MAX)
+		return UINT64_MAX;
+	for (unsigned int i = 1; i < recent && pause < BACKOFF_MAX_US; i++)
+		pause *= 3;
+	return pause < BACKOFF_MAX_US ? pause : BACKOFF_MAX_US;
+}
+
+static void schedule(struct net_process *net)
+{
+	struct fault fault = FAULT_INIT;
+	uint64_t pause = back_off(net);
+
+	if (pause != UINT64_MAX) {
+		loop_timer_set(net->timer, pause);
+		return;
+	}
+	net->given_up = true;
+	fault_set(&fault, -ECONNABORTED,
+		  "The network process of the control link ended %d times within %d seconds. See net.log; then stop and "
+		  "start again.",
+		  NET_FAILURES_MAX, (int)(NET_FAILURES_WINDOW_US / 1000000));
+	net->config.failed(net->config.data, &fault);
+}
+
+static int on_child(void *data, pid_t pid, int status)
+{
+	struct net_process *net = data;
+
+	if (status == 0)
+		log_info("net (pid %d) ended", (int)pid);
+	else
+		log_warning("net (pid %d) ended with %s %d", (int)pid, status < 0 ? "signal" : "code",
+			    status < 0 ? -status : status);
+	forget(net);
+	schedule(net);
+	return 0;
+}
+
+static int start(struct net_process *net, struct fault *fault)
+{
+	_cleanup_close_ int vhost_fd = -EBADF, far_fd = -EBADF, err_read = -EBADF, err_write = -EBADF;
+	_cleanup_free_ struct plan *plan = malloc(sizeof(*plan));
+	int pair[2], fds[4], r;
+
+	if (!plan)
+		return trace(-ENOMEM);
+	/* Never waits: a QEMU that does not accept must not hang its machine. */
+	vhost_fd = sock_connect_at(net->config.run_dir_fd, net->config.vhost_name, SOCK_STREAM | SOCK_NONBLOCK);
+	if (vhost_fd >= 0)
+		fd_set_nonblock(vhost_fd, false);
+	if (vhost_fd < 0)
+		return trace(fault_set(fault, vhost_fd, "The control link's socket does not answer: %s.",
+				       strerror(-vhost_fd)));
+	net->connected_once = true;
+	r = sock_pair(SOCK_SEQPACKET, pair);
+	if (r)
+		return trace(fault_set(fault, r, "No socket for the network process: %s.", strerror(-r)));
+	net->control_fd = pair[0];
+	far_fd = pair[1];
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return trace(fault_set(fault, error_errno(), "No pipe for the network process."));
+	err_read = pair[0];
+	err_write = pair[1];
+	fds[0] = vhost_fd;
+	fds[1] = far_fd;
+	fds[2] = net->config.engine_fd;
+	fds[3] = net->config.echo_fd;
+	r = plan_net(plan);
+	if (!r)
+		r = spawn_start(&(struct spawn_plan){.program = net->config.program, .argv = plan->argv,
+						     .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = err_write,
+						     .fds = fds, .n_fds = plan->n_fds,
+						     .flags = SPAWN_NODUMP | SPAWN_SETSID},
+				&net->pid, &net->pidfd);
+	if (r)
+		return trace(fault_set(fault, r, "The network process %s cannot be started: %s.", net->config.program,
+				       strerror(-r)));
+	r = fd_set_nonblock(net->control_fd, true);
+	if (!r)
+		r = loop_add_child(net->loop, net->pidfd, net->pid, on_child, net, &net->child);
+	if (!r)
+		r = loop_add_fd(net->loop, net->control_fd, EPOLLIN, on_control, net, &net->control);
+	if (!r)
+		r = log_stream_new(net->loop, take_fd(err_read), net->config.net_log, NULL, on_err_end, net,
+				   &net->err);
+	if (r)
+		return trace(fault_set(fault, r, "The network process cannot be watched: %s.", strerror(-r)));
+	log_info("net started (pid %d)", (int)net->pid);
+	return 0;
+}
+
+static void end_process(struct net_process *net)
+{
+	if (net->pid > 0) {
+		spawn_kill(net->pidfd, SIGKILL);
+		waitpid(net->pid, NULL, 0);
+	}
+	forget(net);
+}
+
+static int on_timer(void *data)
+{
+	struct net_process *net = data;
+	struct fault fault = FAULT_INIT;
+	int r;
+
+	if (net->given_up)
+		return 0;
+	r = start(net, &fault);
+	if (!r)
+		return 0;
+	/* QEMU binds the socket while it starts. */
+	if (!net->connected_once && loop_now_us() - net->born_us < LISTEN_WAIT_US) {
+		loop_timer_set(net->timer, LISTEN_RETRY_US);
+		return 0;
+	}
+	log_warning("%s", fault.text);
+	end_process(net);
+	schedule(net);
+	return 0;
+}
+
+int net_process_new(struct loop *loop, const struct net_process_config *config, struct net_process **ret,
+		    struct fault *fault)
+{
+	struct net_process *net = calloc(1, sizeof(*net));
+	int r;
+
+	if (!net)
+		return trace(fault_set(fault, -ENOMEM, "No memory for the network process."));
+	net->loop = loop;
+	net->config = *config;
+	net->pidfd = net->control_fd = -EBADF;
+	r = loop_add_timer(loop, on_timer, net, &net->timer);
+	net->born_us = loop_now_us();
+	if (!r)
+		r = loop_timer_set(net->timer, LISTEN_RETRY_US);
+	if (r) {
+		net_process_free(net);
+		return r;
+	}
+	*ret = net;
+	return 0;
+}
+
+struct net_process *net_process_free(struct net_process *net)
+{
+	if (!net)
+		return NULL;
+	end_process(net);
+	for (size_t i = 0; i < NET_LOG_FLOWS_MAX; i++)
+		log_stream_free(net->flows[i]);
+	loop_source_free(net->timer);
+	free(net);
+	return NULL;
+}
+
+int net_process_ask_stats(struct net_process *net)
+{
+	struct device_message m = {.type = DEVICE_STATS_GET};
+	uint8_t buf[DEVICE_FRAME_MAX];
+	int r;
+
+	if (!net || net->control_fd < 0)
+		return -ENOTCONN;
+	r = device_encode(&m, buf);
+	return r < 0 ? r : chan_send(net->control_fd, buf, (size_t)r, NULL, 0);
+}
+
+pid_t net_process_pid(const struct net_process *net)
+{
+	return net ? net->pid : 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * net-process: keeps caisson-net of the control card running while QEMU lives.
+ *
+ * States: WAITING (QEMU's socket is not there yet, or a restart is due after its back-off), UP, GIVEN_UP (NET_FAILURES_MAX failures within
+ * NET_FAILURES_WINDOW_US; the owner is told once). Each start connects again to QEMU's listening vhost-user socket,
+ * which QEMU binds in the run directory; QEMU serves one client at a time, and the last one's end frees it.
+ * A flow to CONTROL_PORT_LOG becomes a log stream; any other port's descriptor is closed.
+ * Who may call it: machine.c. It never touches guest data but the log lines.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/loop.h"
+#include "machine/log-file.h"
+#include "proto/device.h"
+
+enum { NET_FAILURES_MAX = 6, NET_LOG_FLOWS_MAX = 8 };
+#define NET_FAILURES_WINDOW_US 30000000ull
+
+struct net_process;
+
+struct net_process_config {
+	const char *program;	/* absolute path of caisson-net; borrowed */
+	int run_dir_fd;		/* borrowed; holds VHOST_NAME */
+	const char *vhost_name; /* static */
+	int engine_fd, echo_fd; /* listeners; borrowed */
+	struct log_file *net_log, *vm_log;
+	void (*failed)(void *data, const struct fault *fault); /* restart limit reached; not fatal by itself */
+	void (*stats)(void *data, const struct device_stats *stats); /* NULL: no net process to ask */
+	void *data;
+};
+
+/* Starts the first process as soon as QEMU listens. Return: 0; -errno with FAULT. */
+int net_process_new(struct loop *loop, const struct net_process_config *config, struct net_process **ret,
+		    struct fault *fault);
+/* Kills and reaps the process, closes its flows. Return: NULL. */
+struct net_process *net_process_free(struct net_process *net);
+/* Asks for DEVICE_STATS. Return: 0; -ENOTCONN when it is not up. */
+int net_process_ask_stats(struct net_process *net);
+pid_t net_process_pid(const struct net_process *net);

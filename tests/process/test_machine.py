@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""caisson-machine against a QEMU and a net process that misbehave: every failure has its sentence, and nothing stays.
+
+Needs CAISSON_MACHINE (path of caisson-machine); tests/run and `make test` set it. No VM is booted.
+"""
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FAKE = os.path.join(HERE, "..", "fake")
+MACHINE = os.environ.get("CAISSON_MACHINE")
+
+pytestmark = pytest.mark.skipif(not MACHINE, reason="CAISSON_MACHINE is not set")
+
+spec = importlib.util.spec_from_file_location("machine_driver", os.path.join(FAKE, "machine-driver.py"))
+driver_module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(driver_module)
+MachineDriver = driver_module.MachineDriver
+
+
+def make_image(directory):
+    os.makedirs(directory, exist_ok=True)
+    files = {}
+    for name, size in (("vmlinux", 8192), ("initrd.cpio", 4096), ("root.img", 8 * 4096)):
+        with open(os.path.join(directory, name), "wb") as f:
+            f.write(bytes(size))
+        import hashlib
+        files[name] = {"size": size, "sha256": hashlib.sha256(bytes(size)).hexdigest()}
+    with open(os.path.join(directory, "image.json"), "w") as f:
+        json.dump({"format": 1, "recipe": "00" * 16, "kernel_release": "6.12.0-fake", "engine": "26.1.5", "modules": 3,
+                   "cmdline": "console=ttyS0 quiet",
+                   "verity": {"data_blocks": 6, "hash_start_block": 6, "salt": "", "root_hash": "ab" * 32},
+                   "files": files}, f)
+    return directory
+
+
+class Rig:
+    def __init__(self, tmp):
+        self.tmp = tmp
+        self.image = make_image(os.path.join(tmp, "image"))
+        self.drivers = []
+
+    def link(self, kind, scene):
+        path = os.path.join(self.tmp, f"fake-{kind}-{scene}")
+        if not os.path.lexists(path):
+            os.symlink(os.path.join(FAKE, f"fake-{kind}.py"), path)
+        return path
+
+    def start(self, scene="good", net="good", accel="tcg", device=None, launch=True, **kw):
+        log = open(os.path.join(self.tmp, "machine.log"), "ab")
+        d = MachineDriver(MACHINE, os.path.join(self.tmp, "state"), self.image, self.link("net", net),
+                          self.link("qemu", scene), device, accel, memory=512, disk=2048, log=log, **kw)
+        self.drivers.append(d)
+        if launch:
+            d.send_launch()
+        return d
+
+    def read(self, name):
+        with open(os.path.join(self.tmp, "state", "log", name), errors="replace") as f:
+            return f.read()
+
+    def processes(self):
+        """Processes whose command line names this test's directory."""
+        found = []
+        for pid in os.listdir("/proc"):
+            if pid.isdigit() and int(pid) != os.getpid():
+                try:
+                    with open(f"/proc/{pid}/cmdline", "rb") as f:
+                        text = f.read().decode(errors="replace")
+                except OSError:
+                    continue
+                if f"{self.tmp}/fake-" in text:
+                    found.append((int(pid), text))
+        return found
+
+    def nothing_left(self):
+        end = time.monotonic() + 5
+        while self.processes() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert self.processes() == []
+        assert sorted(os.listdir(os.path.join(self.tmp, "state", "run"))) == []
+
+
+@pytest.fixture
+def rig(tmp_path):
+    r = Rig(str(tmp_path))
+    yield r
+    for d in r.drivers:
+        if d.process.poll() is None:
+            d.process.kill()
+        d.process.wait()
+
+
+def failed(d, timeout=20):
+    m = d.until_state("failed", timeout)
+    assert m, d.messages
+    assert m["fault"]["code"] < 0 and m["fault"]["text"]
+    return m["fault"]["text"]
+
+
+def ended(d, timeout=20):
+    assert d.until_state("off", timeout), d.messages
+    assert d.finish() == 0
+
+
+def test_good_start_and_orderly_stop(rig):
+    d = rig.start()
+    assert d.until_state("running", 20), d.messages
+    stages = [m["name"] for m in d.messages if m["type"] == "stage"]
+    assert stages[0] == "accelerator" and stages[1:] == ["kernel", "root", "data", "link", "engine"]
+    d.send(type="stats-get")
+    stats = d.until(lambda m: m["type"] == "stats", 5)
+    assert stats["mem_total"] == 100 and stats["net_flows"] == 3 and stats["qemu_pid"] > 0 and stats["net_pid"] > 0
+    assert os.stat(d.state + "/run/engine.sock").st_mode & 0o777 == 0o600
+    assert os.stat(d.state + "/data/Docker.raw").st_size == 2048 << 20
+    assert os.stat(d.state + "/data/Docker.raw").st_blocks < 100
+    d.shutdown()
+    assert d.until_state("stopping", 5)
+    ended(d)
+    assert [m["name"] for m in d.messages if m["type"] == "stage"][-3:] == ["stopping", "engine-stopped", "unmounted"]
+    assert not any(m["type"] == "state" and m["state"] == "failed" for m in d.messages)
+    rig.nothing_left()
+    assert "\\x1b[31m" in rig.read("vm.log") and "\x1b" not in rig.read("vm.log") + rig.read("console.log")
+    assert "never read" not in rig.read("vm.log")
+    assert "port 22" in open(os.path.join(rig.tmp, "machine.log")).read()
+
+
+@pytest.mark.parametrize("scene,words", [
+    ("dies-at-once", "no such machine"),
+    ("dies-later", "QEMU ended unexpectedly"),
+    ("garbage", "no message"),
+    ("flood", "too many messages"),
+    ("verity", "4711"),
+    ("stuck", "processor stopped"),
+    ("reset", "Kernel panic"),
+])
+def test_failure_is_named_and_nothing_stays(rig, scene, words):
+    d = rig.start(scene)
+    text = failed(d)
+    if scene == "stuck":
+        assert "See qemu.log" in text or "did not say" in text
+    else:
+        assert words in text, text
+    assert "\x1b" not in text
+    ended(d)
+    rig.nothing_left()
+
+
+@pytest.mark.parametrize("scene,least,most", [("deaf", 5.0, 9.0), ("stubborn", 10.0, 15.0)])
+def test_deadline_then_quit_then_kill(rig, scene, least, most):
+    d = rig.start(scene)
+    assert d.until_state("running", 20)
+    begin = time.monotonic()
+    d.shutdown(deadline_ms=500)
+    ended(d, 30)
+    assert least < time.monotonic() - begin < most
+    rig.nothing_left()
+
+
+def test_force_is_at_once(rig):
+    d = rig.start("deaf")
+    assert d.until_state("running", 20)
+    begin = time.monotonic()
+    d.shutdown(force=True)
+    ended(d)
+    assert time.monotonic() - begin < 2
+    rig.nothing_left()
+
+
+def test_stop_before_the_guest_spoke(rig):
+    d = rig.start("silent")
+    assert d.until(lambda m: m["type"] == "stage", 10)
+    begin = time.monotonic()
+    d.shutdown()
+    ended(d)
+    assert time.monotonic() - begin < 3
+    rig.nothing_left()
+
+
+def test_hanging_in_the_greeting_can_be_stopped(rig):
+    d = rig.start("no-greeting")
+    assert d.until(lambda m: m["type"] == "stage", 10)
+    d.shutdown(force=True)
+    ended(d, 15)
+    rig.nothing_left()
+
+
+def test_net_that_dies_again_and_again_is_named(rig):
+    d = rig.start(net="dies")
+    assert "network process" in failed(d, 30)
+    ended(d)
+    assert "no rings" in rig.read("net.log")
+    rig.nothing_left()
+
+
+def test_net_killed_is_started_again(rig):
+    d = rig.start()
+    assert d.until_state("running", 20)
+    d.send(type="stats-get")
+    first = d.until(lambda m: m["type"] == "stats", 5)["net_pid"]
+    os.kill(first, signal.SIGKILL)
+    time.sleep(1)
+    d.send(type="stats-get")
+    second = d.until(lambda m: m["type"] == "stats", 5)["net_pid"]
+    assert second > 0 and second != first
+    d.shutdown()
+    ended(d)
+    rig.nothing_left()
+
+
+def test_backend_gone_stops_the_vm(rig):
+    d = rig.start()
+    assert d.until_state("running", 20)
+    assert d.finish(10) == 0
+    rig.nothing_left()
+
+
+def test_sigterm_stops_the_vm(rig):
+    d = rig.start()
+    assert d.until_state("running", 20)
+    d.process.send_signal(signal.SIGTERM)
+    ended(d)
+    rig.nothing_left()
+
+
+def test_machine_killed_leaves_no_process_and_the_next_start_works(rig):
+    d = rig.start()
+    assert d.until_state("running", 20)
+    d.process.kill()
+    d.process.wait()
+    d = rig.start()
+    assert d.until_state("running", 20), d.messages
+    d.shutdown()
+    ended(d)
+    rig.nothing_left()
+
+
+def test_two_machines_never_share_the_disk(rig):
+    first = rig.start()
+    assert first.until_state("running", 20)
+    second = rig.start()
+    assert second.until_state("running", 1) is None
+    first.shutdown()
+    ended(first)
+    assert second.until_state("running", 10), second.messages
+    second.shutdown()
+    ended(second)
+    rig.nothing_left()
+
+
+def test_shrinking_is_refused(rig):
+    d = rig.start()
+    assert d.until_state("running", 20)
+    d.shutdown()
+    ended(d)
+    d = rig.start(launch=False)
+    d.launch["disk_mib"] = 1024
+    d.send_launch()
+    assert "cannot be made smaller" in failed(d)
+    ended(d)
+    assert os.stat(d.state + "/data/Docker.raw").st_size == 2048 << 20
+
+
+@pytest.mark.parametrize("break_it,words", [
+    (lambda i: os.unlink(i + "/root.img"), "root.img"),
+    (lambda i: os.truncate(i + "/vmlinux", 1), "vmlinux"),
+    (lambda i: open(i + "/image.json", "a").write("x"), "image.json"),
+    (lambda i: os.unlink(i + "/image.json"), "image.json"),
+])
+def test_broken_image_is_named(rig, break_it, words):
+    break_it(rig.image)
+    d = rig.start()
+    assert words in failed(d)
+    ended(d)
+
+
+def test_console_flood_is_bounded(rig):
+    d = rig.start("console-flood")
+    assert d.until_state("running", 20)
+    time.sleep(4)
+    rss = int(next(line for line in open(f"/proc/{d.process.pid}/status") if line.startswith("VmRSS")).split()[1])
+    d.shutdown(force=True)
+    ended(d)
+    size = sum(os.stat(d.state + "/log/" + n).st_size for n in os.listdir(d.state + "/log") if "console" in n)
+    assert size < (4 << 20) * 2
+    assert "dropped" in rig.read("console.log")
+    if "b_sanitize" not in os.environ.get("CAISSON_BUILD_KIND", ""):
+        assert rss < 65536
+
+
+def test_messages_that_are_none_change_nothing(rig):
+    d = rig.start(launch=False)
+    for data in (b"", b"{", b"[]", b'{"type":"launch"}', b'{"type":"state"}', b'{"type":"shutdown","force":1}'):
+        if data:
+            d.near.send(data)
+    d.send_launch()
+    assert d.until_state("running", 20)
+    d.shutdown()
+    ended(d)
+
+
+@pytest.mark.parametrize("name", ["a b", "comma,id=x,readonly=off", 'quote"', "$(x)", "-dash", "new\u00e9"])
+def test_no_name_reaches_an_argument(rig, name):
+    """BCK-07: odd paths of every kind; QEMU's and net's command lines keep their golden form."""
+    rig.tmp = os.path.join(rig.tmp, name)
+    rig.image = make_image(os.path.join(rig.tmp, "image"))
+    d = rig.start()
+    assert d.until_state("running", 20), d.messages
+    with open(f"/proc/{d.process.pid}/task/{d.process.pid}/children") as f:
+        children = [int(p) for p in f.read().split()]
+    lines = [open(f"/proc/{p}/cmdline", "rb").read().split(b"\0") for p in children]
+    for line in lines:
+        for arg in line[2:]:  # behind the interpreter and the fake's own path
+            assert name.encode() not in arg
+    assert {len(line) for line in lines} >= {5}
+    d.shutdown()
+    ended(d)
+
+
+def test_check_lists_everything(rig):
+    out = subprocess.run([MACHINE, "--check", "--image-dir=" + rig.image, "--data-dir=" + rig.tmp,
+                          "--qemu=" + rig.link("qemu", "good")], capture_output=True, text=True, timeout=30)
+    rows = {row["id"]: row for row in json.loads(out.stdout)}
+    assert set(rows) == {"cpu-extension", "firmware", "kvm-module", "kvm-device", "kvm-works", "qemu", "image", "memory",
+                         "disk", "memfd"}
+    assert rows["qemu"]["result"] == "ok" and rows["image"]["result"] == "ok"
+    with open(rig.image + "/root.img", "r+b") as f:
+        f.write(b"\1")
+    out = subprocess.run([MACHINE, "--check", "--image-dir=" + rig.image], capture_output=True, text=True, timeout=30)
+    rows = {row["id"]: row for row in json.loads(out.stdout)}
+    assert out.returncode == 1 and rows["image"]["result"] == "fail" and "root.img" in rows["image"]["detail"]
