@@ -78,7 +78,7 @@ static void write_line(enum log_level level, const char *text, size_t len)
 		return;
 }
 
-static void write_formatted(enum log_level level, int r, const char *format, va_list ap)
+static _printf_(3, 0) void write_formatted(enum log_level level, int r, const char *format, va_list ap)
 {
 	char text[LOG_LINE_MAX];
 	int n = vsnprintf(text, sizeof(text), format, ap);
