@@ -18,8 +18,8 @@
 #include "base/sock.h"
 
 enum { REQUEST_US = 10000000, IDLE_US = 30000000, STATS_US = 300000, IN_MAX = HTTP_HEAD_MAX + 2 * API_BODY_MAX,
-       IN_STEP = 4096, STREAM_QUEUE_MAX = 65536 };
-enum phase { PHASE_READING, PHASE_WAITING, PHASE_WRITING, PHASE_STREAMING };
+       IN_STEP = 4096, STREAM_QUEUE_MAX = 65536, LINGER_US = 2000000 };
+enum phase { PHASE_READING, PHASE_WAITING, PHASE_WRITING, PHASE_STREAMING, PHASE_LINGERING };
 
 struct conn {
 	struct api_server *server;
@@ -28,6 +28,7 @@ struct conn {
 	struct loop_source *source;
 	enum phase phase;
 	bool close_after;
+	bool linger; /* refused: what it still sends is dropped first, or the answer would become a reset */
 	uint64_t deadline_us; /* UINT64_MAX: none */
 	char *in;
 	size_t in_len, in_size;
@@ -245,11 +246,13 @@ static int refuse(struct conn *c, unsigned int status, const char *code, const c
 	struct api_answer a;
 
 	c->close_after = true;
+	c->linger = true;
 	api_refuse(&a, status, code, "%s", text);
 	return answer(c, &a);
 }
 
-/* Decodes the body behind a head of HEAD_LEN bytes in place. Return: 1 with *RET_LEN and *RET_TAKEN; 0: more; -EBADMSG; -EMSGSIZE. */
+/* Decodes the body behind a head of HEAD_LEN bytes in place. Return: 1 with *RET_LEN and *RET_TAKEN; 0: more;
+ * -EBADMSG; -EMSGSIZE. */
 static int collect_body(struct conn *c, const struct http_head *head, size_t head_len, size_t *ret_len, size_t *ret_taken)
 {
 	struct http_body body;
@@ -329,7 +332,11 @@ static int advance(struct conn *c)
 		r = flush(c);
 		if (r < 0)
 			return r;
-		if (r > 0 && c->phase == PHASE_WRITING) {
+		if (r > 0 && c->phase == PHASE_WRITING && c->linger) {
+			(void)shutdown(c->fd, SHUT_WR);
+			c->phase = PHASE_LINGERING;
+			set_deadline(c, LINGER_US);
+		} else if (r > 0 && c->phase == PHASE_WRITING) {
 			if (c->close_after)
 				return -ECONNRESET;
 			c->phase = PHASE_READING;
@@ -350,8 +357,8 @@ static int read_some(struct conn *c)
 {
 	ssize_t n;
 
-	if (c->phase == PHASE_STREAMING) {
-		char drop[256];
+	if (c->phase == PHASE_STREAMING || c->phase == PHASE_LINGERING) {
+		char drop[4096];
 
 		n = recv(c->fd, drop, sizeof(drop), MSG_DONTWAIT);
 		return n == 0 || (n < 0 && errno != EAGAIN) ? -ECONNRESET : 0;

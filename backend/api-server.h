@@ -3,7 +3,7 @@
  * api-server: the backend API's connections: who may speak, limits, deadlines, event streams.
  *
  * States of a connection: READING (a request), WAITING (for fresh numbers of the machine, at most 300 ms), WRITING (an
- * answer), STREAMING (events). Who may call it: backend/session and main.
+ * answer), STREAMING (events), LINGERING (refused, at most 2 s). Who may call it: backend/session and main.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ struct api_hooks {
 	bool (*want_stats)(void *data);
 	/* Brings parts of the view up to date that nobody announces. May be NULL. */
 	void (*refresh)(void *data);
-	/* One-shot: the only connection has ended. May be NULL. */
+	/* A connection has ended. May be NULL. */
 	void (*ended)(void *data);
 	void *data;
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backend/oneshot.h"
 #include "backend/session.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -69,7 +70,7 @@ static int run_oneshot(struct loop *loop)
 	struct fault fault = FAULT_INIT;
 
 	log_open("com.docker.backend", STDERR_FILENO, LOG_WARNING);
-	if (session_serve_once_consume(loop, ONESHOT_FD, &fault) < 0)
+	if (oneshot_serve_consume(loop, ONESHOT_FD, &fault) < 0)
 		return report(&fault, SESSION_EXIT_FAULT);
 	return 0;
 }

@@ -2,11 +2,11 @@
 /*
  * session: theory of operation.
  *
- * Open: directories, lock, log files, settings, sockets; whatever fails here fails in front of the user (stderr). Launch: if a machine
- * of an earlier, killed backend still lives, its lock (run/machine.lock, held as the machine's stdin) is waited for; then
- * the machine is started. From then on the machine's messages move the view, the gate of the engine proxy and the event
- * streams. The end has one path, finish(), reached through a timer so that nobody's connection is freed under him: context
- * back, sockets gone, fault remembered, streams closed, loop left.
+ * Open: directories, lock, log files, settings, sockets; whatever fails here fails in front of the user (stderr).
+ * Launch: if a machine of an earlier, killed backend still lives, its lock (run/machine.lock, held as the machine's
+ * stdin) is waited for; then the machine is started. From then on the machine's messages move the view, the gate of
+ * the engine proxy and the event streams. The end has one path, finish(), reached through a timer so that nobody's
+ * connection is freed under him: context back, sockets gone, fault remembered, streams closed, loop left.
  */
 #include "backend/session.h"
 
@@ -29,11 +29,10 @@ enum {
 	LOCK_WAIT_MS = 5000, LOCK_STEP_US = 50000,
 	EARLIER_WAIT_US = 60000000, EARLIER_STEP_US = 100000,
 	KILL_MARGIN_US = 15000000, FORCE_KILL_US = 5000000, DRAIN_US = 2000000,
-	FAULT_FILE_MAX = 4096, FILES_WANTED = 65536, BACKLOG = 1024,
+	FILES_WANTED = 65536, BACKLOG = 1024,
 };
 #define LOCK_FILE "backend.lock"
 #define MACHINE_LOCK_FILE "machine.lock"
-#define FAULT_FILE "fault.json"
 
 struct session {
 	struct loop *loop;
@@ -159,7 +158,8 @@ static void on_machine_end(void *data, int status)
 
 	log_info("machine process %d ended: %d", (int)machine_client_pid(s->machine), status);
 	if (status < 0 && !s->stopping)
-		snprintf(text, sizeof(text), "The machine process was ended by signal %d; see %s/machine.log.", -status, s->dir.log);
+		snprintf(text, sizeof(text), "The machine process was ended by signal %d; see %s/machine.log.", -status,
+			 s->dir.log);
 	else
 		snprintf(text, sizeof(text), "The machine process ended by itself (exit code %d); see %s/machine.log.", status,
 			 s->dir.log);
@@ -180,14 +180,14 @@ static void store_fault(struct session *s)
 	json_t *fault;
 
 	if (!s->view.fault_code[0]) {
-		(void)unlinkat(s->dir.run_fd, FAULT_FILE, 0);
+		(void)unlinkat(s->dir.run_fd, STATE_FAULT_FILE, 0);
 		return;
 	}
 	fault = view_fault(&s->view);
 	text = fault ? json_dumps(fault, JSON_COMPACT) : NULL;
 	json_decref(fault);
 	if (text)
-		(void)fd_replace_file(s->dir.run_fd, FAULT_FILE, text, strlen(text), 0600);
+		(void)fd_replace_file(s->dir.run_fd, STATE_FAULT_FILE, text, strlen(text), 0600);
 }
 
 static int exit_code(const struct session *s)
@@ -283,6 +283,15 @@ static void hook_refresh(void *data)
 	s->view.n_engine_clients = s->proxy ? engine_proxy_count(s->proxy) : 0;
 }
 
+/* The last reader of the last events has gone. */
+static void hook_conn_ended(void *data)
+{
+	struct session *s = data;
+
+	if (s->finished && !api_server_is_draining(s->api))
+		(void)loop_timer_set(s->finish_timer, 0);
+}
+
 /* One descriptor per client and one per connection to the engine: as many as we may have. */
 static void raise_file_limit(void)
 {
@@ -354,7 +363,7 @@ static int listen_for_engine(struct session *s, int dir_fd)
 
 static int open_sockets(struct session *s, struct fault *fault)
 {
-	struct api_hooks hooks = {hook_stop, hook_want_stats, hook_refresh, NULL, s};
+	struct api_hooks hooks = {hook_stop, hook_want_stats, hook_refresh, hook_conn_ended, s};
 	int fd, r;
 
 	r = engine_proxy_new(s->loop, s->dir.run_fd, STATE_LINK_SOCKET, &s->proxy);
@@ -442,7 +451,7 @@ int session_open(struct loop *loop, struct session **ret, struct fault *fault)
 		return r;
 	}
 	s->view.engine_path = s->engine_path;
-	(void)unlinkat(s->dir.run_fd, FAULT_FILE, 0);
+	(void)unlinkat(s->dir.run_fd, STATE_FAULT_FILE, 0);
 	*ret = s;
 	return 0;
 }
@@ -558,62 +567,4 @@ struct session *session_free(struct session *s)
 	free(s->image);
 	free(s);
 	return NULL;
-}
-
-/* The fault of the last run, for a status without one. */
-static void load_fault(struct view *view, int run_fd)
-{
-	_cleanup_free_ char *text = NULL;
-	const char *code, *message;
-	json_t *fault;
-	size_t len;
-
-	if (fd_read_file(run_fd, FAULT_FILE, FAULT_FILE_MAX, &text, &len) < 0)
-		return;
-	fault = json_loadb(text, len, 0, NULL);
-	if (json_unpack(fault, "{s:s, s:s}", "code", &code, "message", &message) == 0) {
-		snprintf(view->fault_code, sizeof(view->fault_code), "%s", code);
-		snprintf(view->fault_text, sizeof(view->fault_text), "%s", message);
-	}
-	json_decref(fault);
-}
-
-static void hook_ended(void *data)
-{
-	loop_exit(data, 0);
-}
-
-int session_serve_once_consume(struct loop *loop, int fd, struct fault *fault)
-{
-	struct api_hooks hooks = {.ended = hook_ended, .data = loop};
-	struct state_dir dir = STATE_DIR_INIT;
-	struct view view = {.oneshot = true, .dir = &dir, .state = MACHINE_OFF};
-	_cleanup_free_ char *engine_path = NULL;
-	struct api_server *server = NULL;
-	int r;
-
-	r = state_dir_open(&dir, fault);
-	if (r >= 0)
-		r = path_join(dir.desktop, STATE_ENGINE_SOCKET, &engine_path);
-	if (r >= 0) {
-		view.engine_path = engine_path;
-		config_host(&view.host, dir.data_fd, STATE_DISK_FILE);
-		if (view_load_stored(&view, &view.in_force, NULL) < 0)
-			config_set_defaults(&view.in_force, &view.host);
-		load_fault(&view, dir.run_fd);
-		r = api_server_new(loop, &view, &hooks, &server);
-	}
-	if (r >= 0)
-		r = fd_set_nonblock(fd, true);
-	if (r >= 0)
-		r = api_server_serve_consume(server, fd);
-	else
-		fd_close(fd);
-	if (r >= 0)
-		r = loop_run(loop);
-	if (r < 0 && !fault->code)
-		fault_set(fault, r, "The request cannot be served: %s.", strerror(-r));
-	api_server_free(server);
-	state_dir_done(&dir);
-	return r;
 }

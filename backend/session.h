@@ -24,5 +24,3 @@ int session_launch(struct session *session, bool keep_stderr);
 void session_stop(struct session *session, bool force, uint32_t timeout_s);
 bool session_is_stopping(const struct session *session);
 struct session *session_free(struct session *session);
-/* Serves one API connection on FD (consumed) without a session. Return: 0 or -errno with FAULT. */
-int session_serve_once_consume(struct loop *loop, int fd, struct fault *fault);

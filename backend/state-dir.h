@@ -17,6 +17,7 @@
 #define STATE_ENGINE_SOCKET "docker.sock"
 #define STATE_API_SOCKET "backend.sock"
 #define STATE_LINK_SOCKET "engine.sock" /* in run/: the machine's side of the control link */
+#define STATE_FAULT_FILE "fault.json" /* in run/: why the last run ended, when it ended badly */
 #define STATE_DISK_FILE "Docker.raw"
 
 struct state_dir {

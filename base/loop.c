@@ -109,40 +109,43 @@ struct loop *loop_free(struct loop *loop)
 	return NULL;
 }
 
+/* The armed timer that is due first, NULL when none is armed. */
+static struct loop_source *earliest_timer(const struct loop *loop)
+{
+	struct loop_source *first = NULL;
+
+	for (struct loop_source *s = loop->timers; s; s = s->next)
+		if (s->deadline_us != UINT64_MAX && (!first || s->deadline_us < first->deadline_us))
+			first = s;
+	return first;
+}
+
 /* Points the shared timerfd at the earliest armed deadline, or disarms it. */
 static void rearm(struct loop *loop)
 {
+	const struct loop_source *first = earliest_timer(loop);
 	struct itimerspec its = {0};
-	uint64_t earliest = UINT64_MAX;
 
-	for (struct loop_source *s = loop->timers; s; s = s->next)
-		if (s->deadline_us < earliest)
-			earliest = s->deadline_us;
-	if (earliest != UINT64_MAX) {
-		its.it_value.tv_sec = (time_t)(earliest / 1000000);
-		its.it_value.tv_nsec = (long)(earliest % 1000000) * 1000;
+	if (first) {
+		its.it_value.tv_sec = (time_t)(first->deadline_us / 1000000);
+		its.it_value.tv_nsec = (long)(first->deadline_us % 1000000) * 1000;
 	}
 	/* Only a bad argument can fail here. */
 	(void)timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &its, NULL);
 }
 
+/* Fires what was due when it began, in the order of the deadlines. Callbacks may remove and arm any timer. */
 static int run_timers(struct loop *loop)
 {
 	uint64_t expirations, now = loop_now_us();
+	struct loop_source *s;
 	int r = 0;
 
 	if (read(loop->timer_fd, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
 		return trace(error_errno());
-	for (struct loop_source *s = loop->timers; s && r >= 0 && !loop->exiting;) {
-		struct loop_source *next = s->next;
-
-		if (s->deadline_us <= now && !s->dead) {
-			s->deadline_us = UINT64_MAX;
-			r = s->timer_fn(s->data);
-			/* The callback may have removed any timer: start over; fired ones are disarmed. */
-			next = loop->timers;
-		}
-		s = next;
+	while (r >= 0 && !loop->exiting && (s = earliest_timer(loop)) && s->deadline_us <= now) {
+		s->deadline_us = UINT64_MAX;
+		r = s->timer_fn(s->data);
 	}
 	rearm(loop);
 	return r;

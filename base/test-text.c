@@ -75,6 +75,9 @@ static void test_nearest(void **state)
 
 	assert_string_equal(text_nearest("strat", names, ARRAY_SIZE(names)), "start");
 	assert_string_equal(text_nearest("statsu", names, ARRAY_SIZE(names)), "status");
+	assert_string_equal(text_nearest("stauts", names, ARRAY_SIZE(names)), "status");
+	assert_int_equal(text_distance("ab", "ba", 5), 1);
+	assert_int_equal(text_distance("", "abc", 5), 3);
 	assert_string_equal(text_nearest("sett", names, ARRAY_SIZE(names)), "settings");
 	assert_null(text_nearest("frobnicate", names, ARRAY_SIZE(names)));
 	assert_int_equal(text_distance("kitten", "sitting", 5), 3);

@@ -155,25 +155,27 @@ unsigned int text_distance(const char *a, const char *b, unsigned int limit)
 {
 	enum { WORD_MAX = 64 };
 	size_t la = strlen(a), lb = strlen(b);
-	unsigned int row[WORD_MAX + 1];
+	unsigned int rows[3][WORD_MAX + 1];
 
 	if (la > WORD_MAX || lb > WORD_MAX)
 		return limit + 1;
 	for (size_t j = 0; j <= lb; j++)
-		row[j] = (unsigned int)j;
+		rows[0][j] = (unsigned int)j;
 	for (size_t i = 1; i <= la; i++) {
-		unsigned int diagonal = row[0];
+		unsigned int *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
 
 		row[0] = (unsigned int)i;
 		for (size_t j = 1; j <= lb; j++) {
-			unsigned int substitute = diagonal + (a[i - 1] != b[j - 1]);
-			unsigned int best = row[j] + 1 < row[j - 1] + 1 ? row[j] + 1 : row[j - 1] + 1;
+			unsigned int best = above[j - 1] + (a[i - 1] != b[j - 1]);
 
-			diagonal = row[j];
-			row[j] = substitute < best ? substitute : best;
+			best = above[j] + 1 < best ? above[j] + 1 : best;
+			best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two_above[j - 2] + 1 < best)
+				best = two_above[j - 2] + 1;
+			row[j] = best;
 		}
 	}
-	return row[lb] > limit ? limit + 1 : row[lb];
+	return rows[la % 3][lb] > limit ? limit + 1 : rows[la % 3][lb];
 }
 
 const char *text_nearest(const char *word, const char *const *candidates, size_t n)
@@ -182,7 +184,7 @@ const char *text_nearest(const char *word, const char *const *candidates, size_t
 	unsigned int limit = len < 3 ? 1 : len < 6 ? 2 : (unsigned int)(len / 3), best = limit + 1;
 	const char *nearest = NULL;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; len && i < n; i++) {
 		unsigned int d = text_distance(word, candidates[i], limit);
 
 		/* A typed beginning of a longer name counts as one edit. */

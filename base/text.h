@@ -19,7 +19,7 @@ int text_parse_u64(const char *s, uint64_t max, uint64_t *ret);
 int text_parse_size(const char *s, uint64_t *ret);
 /* "1.5 GiB" into DST. Return: DST. */
 char *text_format_size(char *dst, size_t size, uint64_t bytes);
-/* Edit distance of A and B, at most LIMIT + 1. */
+/* Edit distance of A and B (insert, delete, replace, swap of neighbours), at most LIMIT + 1. */
 unsigned int text_distance(const char *a, const char *b, unsigned int limit);
 /* The candidate nearest to WORD, NULL when none is near (distance above a third of its length, at least 1..2). */
 const char *text_nearest(const char *word, const char *const *candidates, size_t n);

@@ -27,7 +27,7 @@ struct log_file {
 	char name[NAME_SIZE];
 	uint64_t size;
 	uint64_t allowance, last_us; /* token bucket of bytes */
-	uint64_t dropped, reported;
+	uint64_t dropped, reported, notice_us; /* at most one notice of drops a second */
 	char last[LAST_SIZE];
 };
 
@@ -161,7 +161,8 @@ void log_file_line(struct log_file *file, const char *source, const char *text, 
 	if (len > LOG_FILE_LINE_MAX)
 		len = LOG_FILE_LINE_MAX;
 	refill(file);
-	if (file->dropped > file->reported && file->allowance >= LOG_FILE_BURST / 4) {
+	if (file->dropped > file->reported && file->last_us - file->notice_us >= SECOND_US) {
+		file->notice_us = file->last_us;
 		n = stamp(buf, sizeof(buf), source);
 		n += (size_t)snprintf(buf + n, sizeof(buf) - n, "[%llu bytes dropped, too much text]\n",
 				      (unsigned long long)(file->dropped - file->reported));

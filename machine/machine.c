@@ -173,6 +173,9 @@ static enum vm_event do_lost(struct machine *m)
 			  log_file_last(m->logs[MACHINE_LOG_CONSOLE]));
 	else if (!strcmp(m->end_reason, "guest-shutdown"))
 		fault_set(&fault, -ECONNABORTED, "The VM powered off by itself. See vm.log and console.log.");
+	else if (m->qemu_status < 0)
+		fault_set(&fault, -ECONNABORTED, "QEMU was ended from outside or crashed (signal %d). See qemu.log.",
+			  -m->qemu_status);
 	else
 		fault_set(&fault, -ECONNABORTED, "QEMU ended unexpectedly. Its last words: %.200s. See qemu.log.",
 			  log_file_last(m->logs[MACHINE_LOG_QEMU]));
@@ -220,6 +223,7 @@ int machine_on_qemu_exit(void *data, pid_t pid, int status)
 	log_info("QEMU (pid %d) ended with %s %d", (int)pid, status < 0 ? "signal" : "code",
 		 status < 0 ? -status : status);
 	m->qemu_pid = 0;
+	m->qemu_status = status;
 	m->qemu_child = loop_source_free(m->qemu_child);
 	machine_event(m, VM_EV_EXIT);
 	return 0;
@@ -249,6 +253,7 @@ void machine_on_qmp(void *data, const struct qmp_message *event)
 		arm(m->watch, 2000000);
 	} else if (!strcmp(event->name, "SHUTDOWN")) {
 		log_info("QEMU shuts down: %s", event->text);
+		net_process_expect_end(m->net);
 		snprintf(m->end_reason, sizeof(m->end_reason), "%s", event->text);
 	} else if (strncmp(event->name, "BLOCK_", 6) == 0 || !strcmp(event->name, "GUEST_PANICKED")) {
 		log_limited(LOG_WARNING, "QEMU: %s %s", event->name, event->text);

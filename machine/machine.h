@@ -68,6 +68,7 @@ struct machine {
 	bool sockets_made;
 
 	pid_t qemu_pid;
+	int qemu_status; /* of its end: exit code, or minus the signal */
 	int qemu_pidfd;
 	struct loop_source *qemu_child;
 	struct qmp_client *qmp;

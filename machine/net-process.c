@@ -37,7 +37,7 @@ struct net_process {
 	uint64_t failures[NET_FAILURES_MAX]; /* ring of times */
 	unsigned int n_failures;
 	uint64_t born_us;
-	bool connected_once, given_up;
+	bool connected_once, given_up; /* given up: no further start */
 };
 
 static void on_err_end(void *data, struct log_stream *stream)
@@ -153,7 +153,8 @@ static int on_child(void *data, pid_t pid, int status)
 		log_warning("net (pid %d) ended with %s %d", (int)pid, status < 0 ? "signal" : "code",
 			    status < 0 ? -status : status);
 	forget(net);
-	schedule(net);
+	if (!net->given_up)
+		schedule(net);
 	return 0;
 }
 
@@ -286,6 +287,12 @@ int net_process_ask_stats(struct net_process *net)
 		return -ENOTCONN;
 	r = device_encode(&m, buf);
 	return r < 0 ? r : chan_send(net->control_fd, buf, (size_t)r, NULL, 0);
+}
+
+void net_process_expect_end(struct net_process *net)
+{
+	if (net)
+		net->given_up = true;
 }
 
 pid_t net_process_pid(const struct net_process *net)

@@ -39,6 +39,8 @@ int net_process_new(struct loop *loop, const struct net_process_config *config, 
 		    struct fault *fault);
 /* Kills and reaps the process, closes its flows. Return: NULL. */
 struct net_process *net_process_free(struct net_process *net);
+/* QEMU is about to end: the process's own end is no failure and not followed by a start. */
+void net_process_expect_end(struct net_process *net);
 /* Asks for DEVICE_STATS. Return: 0; -ENOTCONN when it is not up. */
 int net_process_ask_stats(struct net_process *net);
 pid_t net_process_pid(const struct net_process *net);

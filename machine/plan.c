@@ -56,7 +56,7 @@ static int add_base(struct plan *plan, const struct plan_input *input)
 		r = add(plan, "-no-user-config");
 	ADD("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	ADD("-name", "DockerDesktopVM");
-	ADD("-machine", "q35,memory-backend=memory,usb=off,sata=off,smbus=off,vmport=off,hpet=off,graphics=off,"
+	ADD("-machine", "q35,memory-backend=memory,usb=off,sata=off,smbus=off,vmport=off,hpet=off,"
 			"dump-guest-core=off,mem-merge=off");
 	ADD("-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off");
 	if (input->accel == MACHINE_ACCEL_KVM) {

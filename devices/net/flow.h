@@ -42,7 +42,7 @@ enum flow_flag {
 	FLOW_ACK_DUE = 1 << 7,
 	FLOW_RST_DUE = 1 << 8,	 /* the flow ends with this RST */
 	FLOW_REWIND = 1 << 9,	 /* the peek offset does not match snd_nxt */
-	FLOW_PROBE = 1 << 10,	 /* send one byte into a zero window */
+	FLOW_PROBE = 1 << 10,	 /* ask whether the window is still zero */
 	FLOW_OUT = 1 << 11,	 /* waiting for room in the host socket */
 	FLOW_DROPPED = 1 << 12,	 /* bytes of the guest were dropped for lack of room */
 	FLOW_BY_GUEST = 1 << 13, /* opened by the guest */

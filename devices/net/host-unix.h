@@ -15,7 +15,7 @@
 #include "devices/net/host.h"
 
 enum {
-	HOST_UNIX_SNDBUF = 256 * 1024, /* asked for; the kernel doubles it, or gives what it allows */
+	HOST_UNIX_SNDBUF = 512 * 1024, /* asked for; the kernel doubles it, or gives what it allows */
 	HOST_UNIX_GUEST_FLOWS_MAX = 64, /* flows the guest opened, at a time */
 };
 

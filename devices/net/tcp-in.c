@@ -188,12 +188,23 @@ static void take_window(struct tcp *tcp, struct flow *flow, const struct net_fra
 	flow->snd_wl1 = frame->tcp.seq;
 	if (window > flow->snd_wnd)
 		mark(tcp, flow, 0);
+	/* A guest short of memory drops what it was sent and says so with a window of 0 (Linux since 6.3). When the
+	 * window opens, what was on its way then is gone: send it again now, not after the time-out. */
+	if (window && !flow->snd_wnd && flow->snd_una != flow->snd_nxt) {
+		tcp->stats.retransmits++;
+		flow->snd_nxt = flow->snd_una;
+		flow->recover = flow->snd_max;
+		mark(tcp, flow, FLOW_REWIND | FLOW_READABLE);
+	}
 	flow->snd_wnd = window;
 }
 
 /* The guest saw something after a gap: after three such signs send again from the gap on. */
 static void take_duplicate(struct tcp *tcp, struct flow *flow, const struct net_frame *frame)
 {
+	/* A guest that answers probes is alive, however long its window stays closed. */
+	if (flow->retries >= FLOW_TIMER_LEVELS)
+		flow->retries = FLOW_TIMER_LEVELS - 1;
 	if (frame->payload_len || frame->tcp.flags & NET_FIN || flow->snd_una == flow->snd_max ||
 	    (uint32_t)frame->tcp.window << flow->scale != flow->snd_wnd)
 		return;
@@ -228,6 +239,14 @@ static uint32_t write_host(struct tcp *tcp, struct flow *flow, const struct wire
 	return n < 0 ? 0 : (uint32_t)n;
 }
 
+/* The guest may have sent more than the window it was told, and the socket have taken it. */
+static void advance(struct flow *flow, uint32_t n)
+{
+	flow->rcv_nxt += n;
+	if (seq_before(flow->rcv_adv, flow->rcv_nxt))
+		flow->rcv_adv = flow->rcv_nxt;
+}
+
 static void take_payload(struct tcp *tcp, struct flow *flow, const struct net_frame *frame,
 			 const struct wire_payload *payload)
 {
@@ -240,7 +259,7 @@ static void take_payload(struct tcp *tcp, struct flow *flow, const struct net_fr
 
 		if (flow->flags & FLOW_RST_DUE)
 			return;
-		flow->rcv_nxt += taken;
+		advance(flow, taken);
 		tcp->stats.tx_bytes += taken;
 		if (taken < n) {
 			drop(tcp, flow, FLOW_ACK_DUE | FLOW_DROPPED);
@@ -250,7 +269,7 @@ static void take_payload(struct tcp *tcp, struct flow *flow, const struct net_fr
 		mark(tcp, flow, FLOW_ACK_DUE);
 	}
 	if (fin) {
-		flow->rcv_nxt++;
+		advance(flow, 1);
 		tcp->host->shutdown(tcp->host_data, flow->fd);
 		mark(tcp, flow, FLOW_GUEST_FIN | FLOW_ACK_DUE);
 	}

@@ -41,6 +41,12 @@ static uint16_t tell_window(struct tcp *tcp, struct flow *flow, bool syn)
 	return (uint16_t)((flow->rcv_adv - flow->rcv_nxt) >> scale);
 }
 
+/* The window as told before. */
+static uint16_t told_window(const struct flow *flow)
+{
+	return (uint16_t)((flow->rcv_adv - flow->rcv_nxt) >> flow->own_scale);
+}
+
 static size_t head_len(const struct flow *flow)
 {
 	return NET_ETH_LEN + NET_TCP_LEN + (net_addr_is_v4(&flow->key.guest) ? NET_IP4_LEN : NET_IP6_LEN);
@@ -143,8 +149,9 @@ static int send_bare(struct tcp *tcp, struct flow *flow, uint8_t flags, uint32_t
 	fill(tcp, &out, &flow->key, NET_ACK | flags);
 	out.seq = seq;
 	out.ack = flow->rcv_nxt;
+	/* A duplicate acknowledgement must repeat the window, or it is taken for a window update. */
 	if (!(flags & NET_RST))
-		out.window = tell_window(tcp, flow, false);
+		out.window = flow->flags & FLOW_ACK_DUE || flags ? tell_window(tcp, flow, false) : told_window(flow);
 	return emit_bare(tcp, &out);
 }
 
@@ -153,7 +160,7 @@ static void sent(struct tcp *tcp, struct flow *flow, uint32_t n)
 	flow->snd_nxt += n;
 	if (seq_before(flow->snd_max, flow->snd_nxt))
 		flow->snd_max = flow->snd_nxt;
-	flow->flags &= ~(FLOW_ACK_DUE | FLOW_PROBE);
+	flow->flags &= ~FLOW_ACK_DUE;
 	if (!(flow->flags & FLOW_TIMED))
 		flow_timer_arm(&tcp->flows, flow, flow->retries, tcp->now_us);
 }
@@ -200,8 +207,6 @@ static uint32_t sendable(struct tcp *tcp, struct flow *flow)
 
 	if (!tso || !tcp->caps.csum)
 		max = mss;
-	if (flow->flags & FLOW_PROBE && !on_way)
-		return 1;
 	if (window < enough && on_way)
 		return 0; /* the acknowledgement on its way wakes us */
 	if (!window) {
@@ -277,7 +282,7 @@ static int send_frame(struct tcp *tcp, struct flow *flow, uint32_t want)
 	out.ack = flow->rcv_nxt;
 	/* Asking the socket costs a system call: only when the guest sent something since. */
 	out.window = flow->flags & FLOW_ACK_DUE ? tell_window(tcp, flow, false)
-						: (uint16_t)((flow->rcv_adv - flow->rcv_nxt) >> flow->own_scale);
+						: told_window(flow);
 	out.payload_len = (uint32_t)n;
 	emit(tcp, &out, &room, mss);
 	tcp->stats.rx_bytes += (uint64_t)n;
@@ -318,6 +323,24 @@ static int send_acks(struct tcp *tcp, struct flow *flow)
 	return 0;
 }
 
+/* Asks the guest for its window with a number it has had already: nothing of ours is on the way afterwards, so that
+ * no gap is left when the window opens. */
+static int send_probe(struct tcp *tcp, struct flow *flow)
+{
+	int r;
+
+	if (flow->snd_wnd) {
+		flow->flags &= ~FLOW_PROBE;
+		return 0;
+	}
+	r = send_bare(tcp, flow, 0, flow->snd_una - 1);
+	if (r < 0)
+		return r;
+	flow->flags &= ~FLOW_PROBE;
+	flow_timer_arm(&tcp->flows, flow, flow->retries, tcp->now_us);
+	return 0;
+}
+
 /* Return: 0: FLOW is done for now or has ended; MORE; -EAGAIN: no buffers. */
 static int turn(struct tcp *tcp, struct flow *flow)
 {
@@ -344,6 +367,8 @@ static int turn(struct tcp *tcp, struct flow *flow)
 	if (data == -EAGAIN)
 		return data;
 	r = send_acks(tcp, flow);
+	if (r >= 0 && flow->flags & FLOW_PROBE)
+		r = send_probe(tcp, flow);
 	if (r < 0)
 		return r;
 	if (flow->flags & FLOW_FIN_ACKED && flow->flags & FLOW_GUEST_FIN) {

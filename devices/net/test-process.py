@@ -80,8 +80,16 @@ def serve_engine(conn):
                 except OSError as e:
                     conn.sendall(type(e).__name__.encode())
             elif word == "ping":
-                r = subprocess.run(["ping", "-c1", "-W2", arg], capture_output=True)
-                conn.sendall(str(r.returncode).encode())
+                raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+                raw.settimeout(5)
+                body = struct.pack("!HH", 0x1234, 1) + bytes(range(56))
+                total = 0x0800 + sum(struct.unpack("!30H", body))
+                while total >> 16:
+                    total = (total & 0xffff) + (total >> 16)
+                raw.sendto(struct.pack("!BBH", 8, 0, ~total & 0xffff) + body, (arg, 0))
+                while (reply := raw.recv(1500)[20:])[0] != 0:
+                    pass
+                conn.sendall(b"same" if reply[4:] == body else b"different")
             elif word == "hold":
                 f.read()
         except OSError:
@@ -182,7 +190,9 @@ class Net:
         data, fds, _, _ = socket.recv_fds(self.control, 256, 4)
         kind, _, _ = struct.unpack("<HHI", data[:8])
         assert kind == 2 and len(fds) == 1, (kind, fds)
-        return struct.unpack("<H", data[8:10])[0], socket.socket(fileno=fds[0])
+        peer = socket.socket(fileno=fds[0])
+        peer.setblocking(True)
+        return struct.unpack("<H", data[8:10])[0], peer
 
     def stats(self):
         self.control.sendall(struct.pack("<HHI", 3, 1, 0))
@@ -268,32 +278,33 @@ def test_guest_reset(net):
     assert net.quiet()
 
 def test_host_gone(net):
-    for arg, close, want in (("", "clean", "eof"), ("write", "clean", "Connection"), ):
+    for arg, want in (("", ("eof",)), ("write", ("ConnectionResetError", "BrokenPipeError"))):
         s = net.connect()
         s.sendall(b"report %s\n" % arg.encode())
         time.sleep(0.2)
         s.close()
         port, log = net.flow()
-        seen = log.makefile("rb").read().decode()
-        assert port == LOG and (want in seen or "BrokenPipe" in seen and want != "eof"), seen
+        with log:
+            seen = log.makefile("rb").read().decode().strip()
+        assert port == LOG and seen in want, seen
     assert net.quiet()
 
 def test_guest_dials(net):
     with net.connect() as s:
         s.sendall(b"dial %d\n" % LOG)
         port, peer = net.flow()
-        peer.setblocking(True)
         assert port == LOG
         assert peer.makefile("rb").read() == b"hello from the guest\n"
         peer.sendall(b"and back")
         peer.close()
+        del peer
         assert s.makefile("rb").read() == b"connected and back"
     for port in (22, 80, 2375, 2376, 1001, 2002, 65535):
         assert net.ask(b"dial %d\n" % port) == b"ConnectionRefusedError", port
     assert net.quiet()
 
 def test_ping(net):
-    assert net.ask(b"ping 192.0.2.1\n") == b"0"
+    assert net.ask(b"ping 192.0.2.1\n") == b"same"
 
 def test_stalled_guest(net):
     """A guest that does not read stops the host program; nothing is lost, others go on."""

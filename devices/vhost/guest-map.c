@@ -19,10 +19,11 @@ static bool ranges_overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_le
 }
 
 /*
- * Maps [OFFSET, OFFSET + SIZE) of FD. The mapping begins at a multiple of the file's block size, because a memfd of huge
- * pages cannot be mapped elsewhere. *RET_HOST is the address of OFFSET.
+ * Maps [OFFSET, OFFSET + SIZE) of FD. The mapping begins at a multiple of the file's block size, because a
+ * memfd of huge pages cannot be mapped elsewhere. *RET_HOST is the address of OFFSET.
  */
-static int map_file(int fd, uint64_t offset, uint64_t size, void **ret_map, size_t *ret_map_len, uint8_t **ret_host)
+static int map_file(int fd, uint64_t offset, uint64_t size, void **ret_map, size_t *ret_map_len,
+		    uint8_t **ret_host)
 {
 	struct stat st;
 	uint64_t align, front;
@@ -42,7 +43,8 @@ static int map_file(int fd, uint64_t offset, uint64_t size, void **ret_map, size
 	front = offset & (align - 1);
 	if (size > SIZE_MAX - front)
 		return trace(-EINVAL);
-	p = mmap(NULL, size + front, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, (off_t)(offset - front));
+	p = mmap(NULL, size + front, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+		 (off_t)(offset - front));
 	if (p == MAP_FAILED)
 		return trace(error_errno());
 	*ret_map = p;

@@ -2,8 +2,8 @@
 /*
  * guest-map: the table of guest memory regions of one connection and its dirty log. Private to devices/vhost.
  *
- * Only memfds sealed against shrinking are mapped (QEMU seals its own): otherwise the front-end could cut the file
- * under our mapping and every access would raise SIGBUS. All checks subtract, none adds.
+ * Only memfds sealed against shrinking are mapped (QEMU seals its own): otherwise the front-end could cut the
+ * file under our mapping and every access would raise SIGBUS. All checks subtract, none adds.
  */
 #pragma once
 
@@ -38,8 +38,8 @@ struct guest_map {
 
 /* Unmaps everything. */
 void guest_map_clear(struct guest_map *map);
-/* Adds a mapping of FD (borrowed) to MAP. Return: 0; -ENOSPC: table full; -EEXIST: overlaps; -EPERM: not sealed
- * against shrinking; -EINVAL: not inside the file; -errno. MAP is untouched on failure. */
+/* Adds a mapping of FD (borrowed) to MAP. Return: 0; -ENOSPC: table full; -EEXIST: overlaps; -EPERM: not
+ * sealed against shrinking; -EINVAL: not inside the file; -errno. MAP is untouched on failure. */
 int guest_map_add(struct guest_map *map, const struct vhost_user_region *region, int fd);
 /* Return: index of exactly this region (offset ignored), or -ENOENT. */
 int guest_map_find(const struct guest_map *map, const struct vhost_user_region *region);
@@ -48,8 +48,8 @@ void guest_map_remove(struct guest_map *map, unsigned int index);
 /* Replaces all regions of MAP by those of FRESH, which becomes empty; the log stays. */
 void guest_map_replace(struct guest_map *map, struct guest_map *fresh);
 
-/* Host address of guest address ADDR and in *RET_LEN how many bytes (at most LEN) follow it in the same region.
- * Return: NULL when ADDR is nowhere. */
+/* Host address of guest address ADDR and in *RET_LEN how many bytes (at most LEN) follow it in the same
+ * region. Return: NULL when ADDR is nowhere. */
 void *guest_map_gpa(const struct guest_map *map, uint64_t addr, uint64_t len, uint64_t *ret_len);
 /* Host address of [ADDR, ADDR + LEN), an address range of the front-end, in one region; NULL otherwise. */
 void *guest_map_uva(const struct guest_map *map, uint64_t addr, uint64_t len);

@@ -6,9 +6,9 @@
 #include <string.h>
 
 /*
- * Both copies use relaxed atomic loads or stores on the guest's side, eight bytes at a time where it is aligned.
- * On x86 that is what a plain copy of this size costs, and the compiler may neither read a word twice nor assume
- * that two reads agree. Bulk payload does not pass here: the kernel copies it (sendmsg, recvmsg, preadv).
+ * Both copies use relaxed atomic loads or stores on the guest's side, eight bytes at a time where it is
+ * aligned. On x86 that is what a plain copy of this size costs, and the compiler may neither read a word twice
+ * nor assume that two reads agree. Bulk payload does not pass here: the kernel copies it (sendmsg, recvmsg, preadv).
  */
 void guest_copy_in(void *dst, const void *src, size_t len)
 {
@@ -58,7 +58,8 @@ void guest_copy_out(void *dst, const void *src, size_t len)
 }
 
 /* Next piece of IOV at byte *OFF from entry *I on, at most LEN bytes. Return: false at the end. */
-static bool next_piece(const struct iovec *iov, size_t n_iov, size_t *i, size_t *off, size_t len, struct iovec *ret)
+static bool next_piece(const struct iovec *iov, size_t n_iov, size_t *i, size_t *off, size_t len,
+		       struct iovec *ret)
 {
 	while (*i < n_iov && *off >= iov[*i].iov_len) {
 		*off -= iov[*i].iov_len;
@@ -96,7 +97,8 @@ size_t guest_iov_write(const struct iovec *iov, size_t n_iov, size_t off, const 
 	return done;
 }
 
-int guest_iov_slice(struct iovec *ret, size_t n_ret, const struct iovec *iov, size_t n_iov, size_t off, size_t len)
+int guest_iov_slice(struct iovec *ret, size_t n_ret, const struct iovec *iov, size_t n_iov, size_t off,
+		    size_t len)
 {
 	struct iovec piece;
 	size_t i = 0, n = 0;

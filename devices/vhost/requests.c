@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * requests: what each vhost-user message does. The table in proto/vhost-user.c has checked sizes, counts, ring
- * numbers and phase before; a handler checks what only the connection's state can tell, and changes nothing when it
- * refuses.
+ * requests: what each vhost-user message does. The table in proto/vhost-user.c has checked sizes, counts,
+ * ring numbers and phase before; a handler checks what only the connection's state can tell, and changes
+ * nothing when it refuses.
  */
 #include <errno.h>
 #include <fcntl.h>

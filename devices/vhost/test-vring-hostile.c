@@ -35,7 +35,8 @@ static const struct desc_case cases[] = {
 	{"addr + len wraps into region 0", {{UINT64_MAX - 15, UINT32_MAX, 0, 0}}},
 	{"last address", {{UINT64_MAX, 1, 0, 0}}},
 	{"across adjoining regions", {{EDGE_ADDR - 4, 8, 0, 0}}, .allowed = true, .n_readable = 2},
-	{"readable then writable", {{FREE_ADDR, 8, X, 1}, {FREE_ADDR, 8, W, 0}}, .allowed = true, .n_readable = 1, .n_writable = 1},
+	{"readable then writable", {{FREE_ADDR, 8, X, 1}, {FREE_ADDR, 8, W, 0}}, .allowed = true, .n_readable = 1,
+	 .n_writable = 1},
 	{"writable then readable", {{FREE_ADDR, 8, X | W, 1}, {FREE_ADDR, 8, 0, 0}}},
 	{"loop to itself", {{FREE_ADDR, 8, X, 0}}},
 	{"loop of two", {{FREE_ADDR, 8, X, 1}, {FREE_ADDR, 8, X, 0}}},
@@ -98,6 +99,25 @@ static void test_indirect_not_negotiated(void **state)
 	rig_start(&rig, &config);
 	write_case(&rig, &c);
 	assert_int_equal(rig_pop(&rig, 0), -ESHUTDOWN);
+	rig_close(&rig);
+}
+
+/* The table's second half would be read from whatever the host has behind the region. */
+static void test_indirect_table_across_regions(void **state)
+{
+	static const struct desc_case c = {"", {{EDGE_ADDR - 16, 32, I, 0}}}, twin = {"", {{EDGE_ADDR - 32, 32, I, 0}}};
+	const struct virtq_desc table[2] = {{FREE_ADDR, 8, X, 1}, {FREE_ADDR, 8, 0, 0}};
+	struct rig rig = {0};
+
+	rig_start(&rig, NULL);
+	memcpy(frontend_at(rig.f, EDGE_ADDR - 32, 32), table, 32);
+	write_case(&rig, &twin);
+	assert_int_equal(rig_pop(&rig, 0), VRING_E_CHAIN);
+	memcpy(frontend_at(rig.f, EDGE_ADDR - 16, 16), &table[0], 16);
+	memcpy(frontend_at(rig.f, EDGE_ADDR, 16), &table[1], 16);
+	write_case(&rig, &c);
+	assert_int_equal(rig_pop(&rig, 0), -ESHUTDOWN);
+	assert_string_equal(rig.broken_reason, "indirect table outside one memory region");
 	rig_close(&rig);
 }
 
@@ -253,6 +273,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chains),
 		cmocka_unit_test(test_indirect_not_negotiated),
+		cmocka_unit_test(test_indirect_table_across_regions),
 		cmocka_unit_test(test_cross_region_content),
 		cmocka_unit_test(test_broken_is_told_once),
 		cmocka_unit_test(test_indices),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vhost-private: one connection, shared by vhost.c (socket, queues) and requests.c (handlers). Private to devices/vhost.
+ * vhost-private: one connection, shared by vhost.c (socket, queues) and requests.c (handlers). Private to
+ * devices/vhost.
  */
 #pragma once
 

@@ -4,12 +4,12 @@
  *
  * Theory of operation. A message is read in two steps, header and body, because the socket is a stream and
  * descriptors arrive with the header's first byte; a body that brings descriptors, or more descriptors than
- * VHOST_USER_FDS_MAX, ends the connection. Every descriptor of a message that no handler has taken is closed when the
- * message is done. Kick descriptors are watched edge-triggered and never read: an eventfd's counter is of no interest,
- * and a foreign descriptor must not be able to block us or to keep the loop awake.
+ * VHOST_USER_FDS_MAX, ends the connection. Every descriptor of a message that no handler has taken is closed
+ * when the message is done. Kick descriptors are watched edge-triggered and never read: an eventfd's counter
+ * is of no interest, and a foreign descriptor must not be able to block us or to keep the loop awake.
  *
- * A queue runs when it has size, addresses and a kick descriptor, features are agreed on, and it is enabled (by
- * SET_VRING_ENABLE where protocol features are in use, else at once). vhost_queue_update is the one place that decides.
+ * A queue runs when it has size, addresses and a kick descriptor, features are agreed on, and it is enabled
+ * (by SET_VRING_ENABLE where protocol features are in use, else at once). vhost_queue_update alone decides.
  */
 #include "devices/vhost/vhost.h"
 
@@ -273,7 +273,12 @@ static int receive(struct vhost *v, size_t want, const char **ret_reason)
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = {v->buf + v->have, want - v->have};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf)};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
 	ssize_t n;
 	int r;
 

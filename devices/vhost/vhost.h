@@ -2,18 +2,18 @@
 /*
  * vhost: back-end of one vhost-user connection: the only door of a device process to guest memory.
  *
- * Front-end (QEMU) and guest are both hostile: every message passes one table (requests.c) before a handler
- * sees it, every ring access is checked (vring.c). A message that is malformed ends the connection; one that is well
- * formed but impossible is refused with a negative acknowledgement where the front-end asked for one, and ends
- * the connection where it did not. Nothing is allocated once rings run.
+ * Front-end (QEMU) and guest are both hostile: every message passes one table (proto/vhost-user.c) before a
+ * handler sees it, every ring access is checked (vring.c). A message that is malformed ends the connection;
+ * one that is well formed but impossible is refused with a negative acknowledgement where the front-end asked
+ * for one, and ends the connection where it did not. Nothing is allocated once rings run.
  *
- * One object serves one connection. States: CONNECTED, ENDED (on_disconnect was called; only vhost_free and the
- * getters are allowed). A queue is stopped, running or broken (vring.h). A new process gets its ring positions from
- * SET_VRING_BASE; after a crash QEMU takes them from the used index, which is right because chains are completed in
- * the order they were taken.
+ * One object serves one connection. States: CONNECTED, ENDED (on_disconnect was called; only vhost_free and
+ * the getters are allowed). A queue is stopped, running or broken (vring.h). A starting ring takes its
+ * position from the used index in memory, as QEMU does for SET_VRING_BASE after a crash: right, because chains
+ * are completed in the order they were taken.
  *
- * Callbacks run inside the loop, never inside a call of the device (except on_broken, which may come out of any vring
- * call). Mustn't: vhost_free from a callback. Who may call it: rooms under devices/.
+ * Callbacks run inside the loop, never inside a call of the device (except on_broken, which may come out of
+ * any vring call). Mustn't: vhost_free from a callback. Who may call it: rooms under devices/.
  */
 #pragma once
 
@@ -37,7 +37,8 @@ struct vhost_ops {
 	 * required from the driver; PROTOCOL_FEATURES, LOG_ALL, EVENT_IDX are the library's and added by it;
 	 * VIRTIO_RING_F_INDIRECT_DESC is offered when the device names it. */
 	uint64_t features;
-	/* Protocol features beyond the library's own (REPLY_ACK, LOG_SHMFD, CONFIGURE_MEM_SLOTS): of MQ, NET_MTU, CONFIG. */
+	/* Protocol features beyond the library's own (REPLY_ACK, LOG_SHMFD, CONFIGURE_MEM_SLOTS,
+	 * RESET_DEVICE): of MQ, NET_MTU, CONFIG. */
 	uint64_t protocol_features;
 	unsigned int n_queues;	   /* 1 to VHOST_QUEUES_MAX rings */
 	unsigned int max_segments; /* most segments of one chain, 1 to VRING_SIZE_MAX; size your iovec arrays so */
@@ -64,7 +65,8 @@ struct vhost_ops {
 };
 
 /* Serves the connected stream socket SOCKET_FD (consumed, even on failure) in LOOP. OPS and DATA outlive the
- * object. Ignores SIGPIPE for the process. Return: 0 with *RET (caller owns); -EINVAL: OPS out of bounds; -errno. */
+ * object. Ignores SIGPIPE for the process: call it before the system call jail closes.
+ * Return: 0 with *RET (caller owns); -EINVAL: OPS out of bounds; -errno. */
 int vhost_new(struct loop *loop, int socket_fd, const struct vhost_ops *ops, void *data, struct vhost **ret);
 /* Stops all queues (on_stop is called), unmaps memory, closes everything. NULL allowed. Return: NULL. */
 struct vhost *vhost_free(struct vhost *vhost);

@@ -119,6 +119,13 @@ def check_link(agent, logs):
         answer = read_all(c)
         sender.join()
     check("engine relay with half-close", answer == struct.pack("<Q", len(body)) + body, len(answer))
+    many = [socket.create_connection(("192.0.2.2", 1001), 5) for _ in range(200)]
+    for i, c in enumerate(many):
+        c.sendall(b"%04d" % i)
+    for c in many:
+        c.shutdown(socket.SHUT_WR)
+    check("200 engine requests at once", all(read_all(c) == struct.pack("<Q", 4) + b"%04d" % i
+                                             for i, c in enumerate(many)))
     with socket.create_connection(("192.0.2.2", 1002), 5) as c:
         c.sendall(b"ping")
         check("echo", c.recv(16) == b"ping")
@@ -167,7 +174,7 @@ def main(program):
     directory = tempfile.mkdtemp()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(directory + "/docker.sock")
-    listener.listen(64)
+    listener.listen(512)
     threading.Thread(target=engine, args=(listener,), daemon=True).start()
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["mount", "--bind", directory, "/run"], check=True)

@@ -142,8 +142,8 @@ enum mode { TO_UNIX, TO_TCP, EXCHANGE };
 static void measure(const char *name, enum mode mode, uint64_t amount)
 {
 	struct ends e = make_ends();
-	struct relay_stats stats;
-	struct relay_set *set;
+	struct relay_stats stats = {0};
+	struct relay_set *set = NULL;
 	struct loop *loop;
 	double cpu, wall;
 	uint64_t start;

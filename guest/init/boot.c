@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * boot: the root stage up to the started daemons. Order, and why: containerd needs nothing but the data disk and is
- * the longest start beside dockerd's, so it starts first and the modules are loaded beside it on the other CPU;
- * dockerd looks for overlay and netfilter when it starts, so it comes after them; the agent needs the cards.
+ * boot: the root stage up to the started daemons. Order, and why: containerd needs nothing but the data
+ * disk and is the longest start beside dockerd's, so it starts first and the modules are loaded beside it
+ * on the other CPU; dockerd looks for overlay and netfilter when it starts, so it comes after them; the
+ * agent needs the cards.
  */
 #include <fcntl.h>
 #include <stddef.h>

@@ -86,7 +86,8 @@ static void empty_initramfs(void)
 	(void)unlink("/init");
 }
 
-/* Reads all of the next stage's program once: a bad block shows here, as an error, not later as a dead process 1. */
+/* Reads all of the next stage's program once: a bad block shows here, as an error, not later as a dead
+ * process 1. */
 static int read_through(const char *path)
 {
 	static char buf[65536];

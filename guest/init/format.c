@@ -2,9 +2,10 @@
 /*
  * format: see format.h.
  *
- * mke2fs on the disk itself would leave, when interrupted, a first MiB that is neither zero nor a file system, and
- * such a disk is never touched again. So the file system is made in a sparse file in memory (a few hundred KiB of
- * metadata; inode tables and journal are left to the kernel's lazy initialisation) and copied:
+ * mke2fs on the disk itself would leave, when interrupted, a first MiB that is neither zero nor a file
+ * system, and such a disk is never touched again. So the file system is made in a sparse file in memory (a
+ * few hundred KiB of metadata; inode tables and journal are left to the kernel's lazy initialisation) and
+ * copied:
  *   1. our mark into the first block, flushed;
  *   2. every extent of the file behind the first block, flushed;
  *   3. the first block, which holds the superblock and replaces the mark, flushed.

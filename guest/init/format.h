@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * format: puts an ext4 file system on an empty data disk so that an interruption at any moment leaves a disk that
- * the next start can begin again. Used by guest/init/disk.c only.
+ * format: puts an ext4 file system on an empty data disk so that an interruption at any moment leaves a
+ * disk that the next start can begin again. Used by guest/init/disk.c only.
  */
 #pragma once
 

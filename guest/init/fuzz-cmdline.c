@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	text[size] = '\0';
 	if (verity_parse_cmdline(&params, text) == 0 &&
-	    (verity_table(table, sizeof(table), &params, 254, 0) < 0 || params.data_blocks > params.hash_start_block))
+	    (verity_table(table, sizeof(table), &params, 254, 0) < 0 ||
+	     params.data_blocks > params.hash_start_block))
 		abort();
 	(void)modules_parse(&modules, (const char *)data, size);
 	free(text);

@@ -2,10 +2,10 @@
 /*
  * caisson-init: process 1 of the VM.
  *
- * Two stages, one program. In the initramfs: the port, first modules, dm-verity, the sealed root. Then it executes
- * itself from the sealed root with two descriptors: mounts, data disk, daemons, supervision, orderly stop.
- * Never: starts a shell, offers a login, executes anything but the fixed programs of the image, acts on anything
- * from outside but the integers of the agent link.
+ * Two stages, one program. In the initramfs: the port, first modules, dm-verity, the sealed root. Then it
+ * executes itself from the sealed root with two descriptors: mounts, data disk, daemons, supervision,
+ * orderly stop. Never: starts a shell, offers a login, executes anything but the fixed programs of the
+ * image, acts on anything from outside but the integers of the agent link.
  */
 #include <string.h>
 #include <sys/mman.h>

@@ -37,7 +37,8 @@ static int parse_line(struct modules *m, const char *line, size_t len)
 		return -EINVAL;
 	name_len = len - (size_t)(space + 1 - line);
 	if (name_len == 0 || name_len >= MODULES_NAME_MAX || space[1] == '.' ||
-	    memchr(space + 1, '/', name_len) || memchr(space + 1, ' ', name_len) || memchr(space + 1, '\0', name_len))
+	    memchr(space + 1, '/', name_len) || memchr(space + 1, ' ', name_len) ||
+	    memchr(space + 1, '\0', name_len))
 		return -EINVAL;
 	if (m->n == MODULES_MAX)
 		return -E2BIG;

@@ -25,7 +25,7 @@ static const struct mount_row early_rows[] = {
 	{"/dev", "devtmpfs", "mode=0755", MS_NOSUID | MS_NOEXEC, 0},
 };
 
-/* /tmp is executable because the engine unpacks and runs nothing there, but build tools it starts may. */
+/* No "noexec" on /tmp and /var/tmp: helpers that the engine starts may unpack and run there. */
 static const struct mount_row root_rows[] = {
 	{"/dev/pts", "devpts", "gid=5,mode=0620,ptmxmode=0666", MS_NOSUID | MS_NOEXEC, 0755},
 	{"/dev/shm", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV, 01777},

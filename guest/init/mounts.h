@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mounts: the kernel file systems and memory file systems of the VM, the move to the sealed root, and the kernel's
- * knobs. Everything is a table; nothing comes from outside. Used by guest/init only.
+ * mounts: the kernel file systems and memory file systems of the VM, the move to the sealed root, and the
+ * kernel's knobs. Everything is a table; nothing comes from outside. Used by guest/init only.
  */
 #pragma once
 
@@ -12,7 +12,8 @@
 
 /* /proc, /sys, /dev in the initramfs. Return: 0 or -errno. */
 int mounts_early(void);
-/* Mounts the erofs NODE read-only and makes it the root, taking /proc, /sys and /dev along. Return: 0 or -errno. */
+/* Mounts the erofs NODE read-only and makes it the root, taking /proc, /sys and /dev along. Return: 0 or
+ * -errno. */
 int mounts_switch_root(const char *node);
 /* The rest, in the sealed root. Return: 0 or -errno. */
 int mounts_root(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * port: see port.h. Without udev there is no /dev/virtio-ports, so the port is found by its name in sysfs. The
- * host announces ports and names after the driver's probe, hence the short wait.
+ * port: see port.h. Without udev there is no /dev/virtio-ports, so the port is found by its name in sysfs.
+ * The host announces ports and names after the driver's probe, hence the short wait.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -120,7 +120,8 @@ static void port_send(struct agent_message *message)
 
 void port_hello(void)
 {
-	struct agent_message m = {.type = AGENT_HELLO, .hello = {.version = AGENT_VERSION, .uptime_us = loop_now_us()}};
+	struct agent_message m = {.type = AGENT_HELLO,
+				  .hello = {.version = AGENT_VERSION, .uptime_us = loop_now_us()}};
 
 	port_send(&m);
 }

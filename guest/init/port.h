@@ -2,8 +2,8 @@
 /*
  * port: the virtio-serial port to the machine, and the frames init writes to it.
  *
- * Init writes HELLO, STAGE and FAILED only and never reads: the agent does. Every frame is one write(2), so that
- * frames of init and agent never mix. Used by guest/init only.
+ * Init writes HELLO, STAGE and FAILED only and never reads: the agent does. Every frame is one write(2), so
+ * that frames of init and agent never mix. Used by guest/init only.
  */
 #pragma once
 

@@ -3,8 +3,8 @@
  * service: starts, watches and restarts the three daemons of the VM, and runs short helpers.
  *
  * States: IDLE (never started, or ended), RUNNING, WAITING (for its restart). A daemon that ends more than
- * SERVICE_RESTARTS_MAX times within SERVICE_WINDOW_US has failed. The caller owns the reaping of PID 1 and hands
- * exit statuses in. No shell, no PATH search. Used by guest/init only.
+ * SERVICE_RESTARTS_MAX times within SERVICE_WINDOW_US has failed. The caller owns the reaping of PID 1 and
+ * hands exit statuses in. No shell, no PATH search. Used by guest/init only.
  */
 #pragma once
 
@@ -36,8 +36,8 @@ struct service {
 
 /* Return: 0 and RUNNING; -errno. */
 int service_start(struct service *service);
-/* The daemon ended with STATUS at NOW_US. Return: true and WAITING: to be started again after SERVICE_DELAY_US;
- * false and IDLE: too often. */
+/* The daemon ended with STATUS at NOW_US. Return: true and WAITING: to be started again after
+ * SERVICE_DELAY_US; false and IDLE: too often. */
 bool service_ended(struct service *service, int status, uint64_t now_us);
 /* Runs ARGV to its end. Only before the daemons start. Return: exit code; -errno; -EINTR when killed. */
 int service_run(char *const argv[]);

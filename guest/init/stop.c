@@ -2,9 +2,9 @@
 /*
  * stop: the orderly stop and the disorderly end.
  *
- * Order: dockerd gets SIGTERM and stops the containers with their own time-outs; what is left of the deadline less
- * STOP_RESERVE_MS belongs to it, then it is killed. containerd next. Then everything that still runs is killed, the
- * data disk unmounted, the machine told, the power switched off.
+ * Order: dockerd gets SIGTERM and stops the containers with their own time-outs; what is left of the
+ * deadline less STOP_RESERVE_MS belongs to it, then it is killed. containerd next. Then everything that
+ * still runs is killed, the data disk unmounted, the machine told, the power switched off.
  */
 #include <poll.h>
 #include <signal.h>
@@ -20,7 +20,8 @@
 #include "guest/init/vm.h"
 #include "proto/agent.h"
 
-enum { STOP_RESERVE_MS = 2000, STOP_CONTAINERD_MS = 2000, STOP_REAP_TRIES = 200, STOP_DEADLINE_MAX_MS = 24 * 3600 * 1000 };
+enum { STOP_RESERVE_MS = 2000, STOP_CONTAINERD_MS = 2000, STOP_REAP_TRIES = 200,
+       STOP_DEADLINE_MAX_MS = 24 * 3600 * 1000 };
 
 _noreturn_ void vm_power_off(void)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * superblock: what the data disk holds, judged by its first MiB. Pure; the disk is hostile input only in so far as
- * a root of an earlier VM wrote it, and the kernel's ext4 is what finally reads it.
- * Source: Documentation/filesystems/ext4/super.rst of the kernel. Used by guest/init only.
+ * superblock: what the data disk holds, judged by its first MiB. Pure; the disk is hostile input only in so
+ * far as a root of an earlier VM wrote it, and the kernel's ext4 is what finally reads it. Source:
+ * Documentation/filesystems/ext4/super.rst of the kernel. Used by guest/init only.
  */
 #pragma once
 
@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 enum { SUPERBLOCK_PROBE_SIZE = 1 << 20, SUPERBLOCK_MARKER_SIZE = 32 };
-/* Stands at byte 0 while a disk is being formatted (ext4 leaves the boot sector alone), so that a format that a
- * power cut interrupted is begun again rather than refused. */
+/* Stands at byte 0 while a disk is being formatted (ext4 leaves the boot sector alone), so that a format
+ * that a power cut interrupted is begun again rather than refused. */
 #define SUPERBLOCK_MARKER "caisson: formatting not finished" /* exactly SUPERBLOCK_MARKER_SIZE bytes */
 
 enum superblock_kind {

@@ -3,8 +3,8 @@
  * supervise: the event loop of process 1: children, readiness of the engine, the agent's link, reports of bad
  * blocks, and the sealing of the module table once the engine runs.
  *
- * The loop's own child sources are not used: process 1 also reaps orphans (container shims), so one SIGCHLD handler
- * reaps everything and looks the process up in the table of services.
+ * The loop's own child sources are not used: process 1 also reaps orphans (container shims), so one SIGCHLD
+ * handler reaps everything and looks the process up in the table of services.
  */
 #include <signal.h>
 #include <string.h>
@@ -171,7 +171,8 @@ static const uint32_t exit_causes[] = {
 	[VM_CONTAINERD] = AGENT_CAUSE_CONTAINERD_EXIT, [VM_DOCKERD] = AGENT_CAUSE_ENGINE_EXIT,
 	[VM_AGENT] = AGENT_CAUSE_INTERNAL,
 };
-_Static_assert(ARRAY_SIZE(restart_fns) == VM_SERVICE_MAX && ARRAY_SIZE(exit_causes) == VM_SERVICE_MAX, "rows");
+_Static_assert(ARRAY_SIZE(restart_fns) == VM_SERVICE_MAX, "one row per service");
+_Static_assert(ARRAY_SIZE(exit_causes) == VM_SERVICE_MAX, "one row per service");
 
 static int service_gone(struct vm *vm, enum vm_service which, int status)
 {

@@ -77,8 +77,10 @@ static void order(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(accepts), cmocka_unit_test(refuses),
-					   cmocka_unit_test(too_many), cmocka_unit_test(order)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(accepts), cmocka_unit_test(refuses),
+		cmocka_unit_test(too_many), cmocka_unit_test(order),
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,7 +51,9 @@ static void helpers(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(gives_up), cmocka_unit_test(forgives), cmocka_unit_test(helpers)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(gives_up), cmocka_unit_test(forgives), cmocka_unit_test(helpers),
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

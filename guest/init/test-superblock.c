@@ -105,8 +105,10 @@ static void ext4_refused(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(empty), cmocka_unit_test(foreign), cmocka_unit_test(unfinished),
-					   cmocka_unit_test(ext4), cmocka_unit_test(ext4_refused)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(empty), cmocka_unit_test(foreign), cmocka_unit_test(unfinished),
+		cmocka_unit_test(ext4), cmocka_unit_test(ext4_refused),
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,8 +63,10 @@ static void port_names(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(finds), cmocka_unit_test(ignores), cmocka_unit_test(bounded),
-					   cmocka_unit_test(port_names)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(finds), cmocka_unit_test(ignores), cmocka_unit_test(bounded),
+		cmocka_unit_test(port_names),
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,9 +60,11 @@ static void table(void **state)
 {
 	struct verity_params v;
 	char line[VERITY_TABLE_MAX];
+	int n;
 
 	assert_int_equal(verity_parse_cmdline(&v, "caisson.verity=7:8:cafe:" H64), 0);
-	assert_int_equal(verity_table(line, sizeof(line), &v, 254, 0), (int)strlen(line));
+	n = verity_table(line, sizeof(line), &v, 254, 0);
+	assert_int_equal(n, strlen(line));
 	assert_string_equal(line, "1 254:0 254:0 4096 4096 7 8 sha256 " H64 " cafe");
 	assert_int_equal(verity_table(line, 40, &v, 254, 0), -E2BIG);
 	assert_int_equal(verity_parse_cmdline(&v, "caisson.verity=7:8:-:" H64 H64), 0);
@@ -72,7 +74,9 @@ static void table(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(accepts), cmocka_unit_test(refuses), cmocka_unit_test(table)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(accepts), cmocka_unit_test(refuses), cmocka_unit_test(table),
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,8 @@
  * uevent: the kernel's word that a block of the sealed root does not match its hash.
  *
  * dm-verity answers such a read with EIO and sends a uevent of the device-mapper disk with
- * DM_VERITY_ERR_BLOCK_NR=<type>,<block>. The socket is opened before the device exists, so that none is missed.
- * Used by guest/init only; the parser is pure.
+ * DM_VERITY_ERR_BLOCK_NR=<type>,<block>. The socket is opened before the device exists, so that none is
+ * missed. Used by guest/init only; the parser is pure.
  */
 #pragma once
 

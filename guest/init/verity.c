@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verity: see verity.h. Three ioctls make a device (include/uapi/linux/dm-ioctl.h): DEV_CREATE gives it a name and
- * a number, TABLE_LOAD its (inactive) table, DEV_SUSPEND without the suspend flag makes that table live. The error
- * behaviour stays the default: a bad block fails its read with EIO and is reported by a uevent, so that init can
- * name the block to the host before it powers off; "panic_on_corruption" would stop sooner and say nothing.
+ * verity: see verity.h. Three ioctls make a device (include/uapi/linux/dm-ioctl.h): DEV_CREATE gives it a
+ * name and a number, TABLE_LOAD its (inactive) table, DEV_SUSPEND without the suspend flag makes that table
+ * live. The error behaviour stays the default: a bad block fails its read with EIO and is reported by a
+ * uevent, so that init can name the block to the host before it powers off; "panic_on_corruption" would
+ * stop sooner and say nothing.
  */
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
@@ -19,7 +20,8 @@
 #define VERITY_KEY "caisson.verity="
 enum { SECTORS_PER_BLOCK = VERITY_BLOCK_SIZE / 512, DM_BUFFER_SIZE = 4096 };
 
-/* Copies the field up to ':' or the end into DST. Return: pointer behind it (":" consumed), NULL when too long. */
+/* Copies the field up to ':' or the end into DST. Return: pointer behind it (":" consumed), NULL when too
+ * long. */
 static const char *field(const char *p, const char *end, char *dst, size_t size)
 {
 	const char *stop = memchr(p, ':', (size_t)(end - p));
@@ -47,7 +49,8 @@ static int parse_value(struct verity_params *v, const char *p, const char *end)
 	if (!p || text_parse_u64(number, UINT32_MAX, &v->data_blocks) < 0 || v->data_blocks == 0)
 		return -EINVAL;
 	p = field(p, end, number, sizeof(number));
-	if (!p || text_parse_u64(number, UINT32_MAX, &v->hash_start_block) < 0 || v->hash_start_block < v->data_blocks)
+	if (!p || text_parse_u64(number, UINT32_MAX, &v->hash_start_block) < 0 ||
+	    v->hash_start_block < v->data_blocks)
 		return -EINVAL;
 	p = field(p, end, v->salt, sizeof(v->salt));
 	if (!p || (strcmp(v->salt, "-") != 0 && check_hex(v->salt) < 0))
@@ -81,7 +84,8 @@ int verity_parse_cmdline(struct verity_params *ret, const char *cmdline)
 	return 0;
 }
 
-int verity_table(char *dst, size_t size, const struct verity_params *v, unsigned int major, unsigned int minor)
+int verity_table(char *dst, size_t size, const struct verity_params *v, unsigned int major,
+		 unsigned int minor)
 {
 	const char *algorithm = strlen(v->root_hash) == 64 ? "sha256" : "sha512";
 	int n;
@@ -105,8 +109,8 @@ static struct dm_ioctl *request(void *buf, const char *name, uint32_t flags)
 	return dm;
 }
 
-int verity_activate(const char *name, const struct verity_params *params, unsigned int major, unsigned int minor,
-		    uint64_t *ret_dev)
+int verity_activate(const char *name, const struct verity_params *params, unsigned int major,
+		    unsigned int minor, uint64_t *ret_dev)
 {
 	_Alignas(struct dm_ioctl) char buf[DM_BUFFER_SIZE];
 	_cleanup_close_ int fd = -EBADF;

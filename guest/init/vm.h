@@ -2,9 +2,9 @@
 /*
  * vm: the state of process 1 after the switch to the sealed root, shared by boot.c, supervise.c and stop.c.
  *
- * Phases: BOOTING (until the engine says it is ready) -> SEALING (optional modules are loaded, then loading is
- * switched off) -> SEALED; any of them -> STOPPING_* in order, ends in power-off. vm_fail ends every phase.
- * Used by guest/init only.
+ * Phases: BOOTING (until the engine says it is ready) -> SEALING (optional modules are loaded, then loading
+ * is switched off) -> SEALED; any of them -> STOPPING_* in order, ends in power-off. vm_fail ends every
+ * phase. Used by guest/init only.
  */
 #pragma once
 
@@ -62,6 +62,7 @@ int vm_agent_start(struct vm *vm);
 void vm_stop(struct vm *vm, uint64_t deadline_ms);
 /* A daemon ended while stopping. */
 void vm_stop_child_ended(struct vm *vm);
-/* Tells the machine why, and powers off. A bad block of the root that was reported meanwhile is the cause then. */
+/* Tells the machine why, and powers off. A bad block of the root that was reported meanwhile is the cause
+ * then. */
 _noreturn_ void vm_fail(int uevent_fd, uint32_t cause, uint64_t detail);
 _noreturn_ void vm_power_off(void);

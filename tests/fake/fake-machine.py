@@ -41,9 +41,9 @@ def echo(conn):
     conn.shutdown(socket.SHUT_WR)
 
 
-def answer(conn, body, kind="application/json"):
+def answer(conn, body, kind="application/json", to_head=False):
     conn.sendall(b"HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
-                 % (kind.encode(), len(body), body))
+                 % (kind.encode(), len(body), b"" if to_head else body))
 
 
 def serve(conn):
@@ -57,17 +57,14 @@ def serve(conn):
                         return
                     buf += data
                 head, buf = buf.split(b"\r\n\r\n", 1)
-                target = head.split(b" ")[1]
-                if target == b"/_ping":
-                    answer(conn, b"OK", "text/plain")
+                method, target = head.split(b" ")[:2]
+                if target.endswith(b"/_ping"):
+                    answer(conn, b"OK", "text/plain", method == b"HEAD")
                 elif target.endswith(b"/version"):
                     answer(conn, json.dumps({"Version": "26.1.5", "ApiVersion": "1.45", "MinAPIVersion": "1.24"}).encode())
                 elif target == b"/echo":
                     conn.sendall(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n" + buf)
                     echo(conn)
-                    return
-                elif target == b"/die":
-                    conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
                     return
                 else:
                     conn.sendall(b'HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}')

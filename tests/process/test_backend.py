@@ -66,7 +66,7 @@ class Desktop:
         self.tmp = tmp
         self.env = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "SECRET_TOKEN": "canary-4711"}
         self.proc = None
-        self.api_uid = UID
+        self.started_procs = []
         self.fake()
 
     def fake(self, **conf):
@@ -77,6 +77,7 @@ class Desktop:
     def start(self, *args):
         self.proc = subprocess.Popen(as_user(self.exe, *args), env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                      stderr=subprocess.PIPE, cwd="/")
+        self.started_procs.append(self.proc)
         return self
 
     def started(self):
@@ -155,9 +156,10 @@ def tmp():
 def desktop(tmp):
     d = Desktop(tmp)
     yield d
-    if d.proc and d.proc.poll() is None:
-        d.proc.kill()
-        d.proc.wait()
+    for proc in d.started_procs:
+        if proc.poll() is None:
+            proc.kill()
+            proc.wait()
 
 
 def test_start_status_stop(desktop):
@@ -189,7 +191,7 @@ def test_machine_gets_plan_and_a_short_environment(desktop):
 
 def test_no_tcp_no_abstract_socket(desktop):
     desktop.started().wait_state("running")
-    fds = [os.readlink(f) for f in pathlib.Path(f"/proc/{desktop.proc.pid}/fd").iterdir()] if AS_ROOT or True else []
+    fds = [os.readlink(f) for f in pathlib.Path(f"/proc/{desktop.proc.pid}/fd").iterdir()]
     inodes = {f[8:-1] for f in fds if f.startswith("socket:[")}
     for table in ("tcp", "tcp6", "udp", "udp6"):
         rows = pathlib.Path(f"/proc/{desktop.proc.pid}/net/{table}").read_text().splitlines()[1:]
@@ -201,7 +203,7 @@ def test_no_tcp_no_abstract_socket(desktop):
 
 
 def test_events_until_end(desktop):
-    desktop.fake(ready_s=0.5)
+    desktop.fake(ready_s=2)
     desktop.started()
     result = {}
     t = threading.Thread(target=lambda: result.update(e=desktop.api("GET", "/v1/events")))
@@ -228,10 +230,16 @@ def test_second_backend_is_refused(desktop):
 
 
 def test_restart_at_once_after_the_end_event(desktop):
+    desktop.started()
     for _ in range(3):
-        desktop.started().wait_state("running")
+        desktop.wait_state("running")
+        old, result = desktop.proc, {}
+        t = threading.Thread(target=lambda: result.update(e=desktop.api("GET", "/v1/events")))
+        t.start()
+        time.sleep(1)  # until the reader is connected
         desktop.api("POST", "/v1/stop")
-        old = desktop.proc
+        t.join(10)
+        assert result["e"][1][-1]["event"] == "end"
         desktop.started()
         assert old.wait(10) == 0
     assert desktop.stop() == 0
@@ -287,7 +295,7 @@ def test_machine_killed_while_running(desktop):
     result = {}
     t = threading.Thread(target=lambda: result.update(e=desktop.api("GET", "/v1/events")))
     t.start()
-    time.sleep(0.3)
+    time.sleep(2)  # until the reader is connected
     os.kill(pid, signal.SIGKILL)
     assert desktop.proc.wait(10) == 1
     t.join(10)
@@ -455,7 +463,8 @@ def oneshot(desktop, method, path, body=None):
     data = b"" if body is None else json.dumps(body).encode()
     fd = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD, 100)
     # descriptor 3 in the child, whatever number it has here
-    p = subprocess.Popen(["sh", "-c", f'exec "$@" 3<&{fd} {fd}<&-', "sh", *as_user(desktop.exe, "--oneshot-api")],
+    code = "import os,sys; os.dup2(int(sys.argv[1]), 3); os.execvp(sys.argv[2], sys.argv[2:])"
+    p = subprocess.Popen(["/usr/bin/python3", "-c", code, str(fd), *as_user(desktop.exe, "--oneshot-api")],
                          env=desktop.env, pass_fds=[fd], stderr=subprocess.PIPE)
     os.close(fd)
     theirs.close()

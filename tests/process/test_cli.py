@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line as a process: a fake prefix with a fake backend (tests/fake/fake-backend.py) and machine.
 
-CAISSON_BUILD names the build directory (default: the first of /tmp/b-* or build that has ui/cli/caisson). Runs as
-an ordinary user; under root every command is run as uid 65534.
+Needs CAISSON_BUILD (a build directory) or CAISSON_PREFIX. Runs as an ordinary user; under root every command is run as
+uid 65534. The last tests use the real backend, with a fake machine.
 """
 import json
 import os
@@ -13,6 +13,7 @@ import select
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -27,26 +28,33 @@ cat "$(dirname "$0")/check.json"
 """
 
 
-def find_binary():
-    builds = [os.environ["CAISSON_BUILD"]] if "CAISSON_BUILD" in os.environ else [ROOT / "build"]
-    for build in builds:
-        binary = pathlib.Path(build) / "ui/cli/caisson"
-        if binary.exists():
-            return binary
-    return pytest.skip("set CAISSON_BUILD to a build directory that has ui/cli/caisson")
+def find_program(name):
+    """From a build directory (CAISSON_BUILD) or an installation (CAISSON_PREFIX, as "make test" sets it)."""
+    places = {"caisson": ("ui/cli/caisson", "bin/caisson"),
+              "caisson-backend": ("backend/caisson-backend", "libexec/caisson/caisson-backend")}[name]
+    for variable, place in zip(("CAISSON_BUILD", "CAISSON_PREFIX"), places):
+        path = pathlib.Path(os.environ.get(variable, "/nonexistent")) / place
+        if path.exists():
+            return path
+    return pytest.skip(f"set CAISSON_BUILD or CAISSON_PREFIX to where {name} is")
 
 
 class Prefix:
-    def __init__(self, tmp, binary):
+    def __init__(self, tmp, real_backend=False):
         self.base = tmp
         self.home = tmp / "home"
         self.exe = tmp / "prefix/bin/caisson"
         libexec = tmp / "prefix/libexec/caisson"
         for d in (self.exe.parent, libexec, self.home):
             d.mkdir(parents=True)
-        shutil.copy(binary, self.exe)
-        shutil.copy(ROOT / "tests/fake/fake-backend.py", libexec / "caisson-backend")
-        (libexec / "caisson-machine").write_text(MACHINE)
+        shutil.copy(find_program("caisson"), self.exe)
+        if real_backend:
+            (tmp / "prefix/share/caisson/image").mkdir(parents=True)
+            shutil.copy(find_program("caisson-backend"), libexec / "caisson-backend")
+            shutil.copy(ROOT / "tests/fake/fake-machine.py", libexec / "caisson-machine")
+        else:
+            shutil.copy(ROOT / "tests/fake/fake-backend.py", libexec / "caisson-backend")
+            (libexec / "caisson-machine").write_text(MACHINE)
         for f in libexec.iterdir():
             f.chmod(0o755)
         self.libexec = libexec
@@ -88,16 +96,24 @@ class Prefix:
 
 
 @pytest.fixture
-def cli(tmp_path_factory):
-    tmp = tmp_path_factory.mktemp("cli")
-    for d in (tmp, tmp.parent):
-        os.chmod(d, 0o755)
-    if os.geteuid() == 0:
-        os.chmod(tmp.parent.parent, 0o755)
-    prefix = Prefix(tmp, find_binary())
+def cli():
+    yield from make_prefix(False)
+
+
+@pytest.fixture
+def real():
+    yield from make_prefix(True)
+
+
+def make_prefix(real_backend):
+    # Not pytest's own directory: its parents are closed to the account that the commands run as.
+    tmp = pathlib.Path(tempfile.mkdtemp(prefix="caisson-cli.", dir=os.environ.get("CAISSON_TEST_TMP")))
+    tmp.chmod(0o755)
+    prefix = Prefix(tmp, real_backend)
     yield prefix
     prefix.fake()
     prefix.run("stop", "--force", "--timeout", "10")
+    shutil.rmtree(tmp, ignore_errors=True)
 
 
 def test_start_shows_stages_and_summary(cli):
@@ -369,7 +385,7 @@ def test_version(cli):
 LOGS = {
     "backend.log.1": "2026-11-21T23:00:00.000Z INFO backend: old\n",
     "backend.log": "2026-11-22T00:00:00.000Z INFO backend: one\n2026-11-22T00:00:02.000Z ERROR backend: three\n",
-    "vm.log": "2026-11-22T00:00:01.000Z WARN dockerd: two \033[31m\n  second line of two\n",
+    "vm.log": "2026-11-22T00:00:01.000Z dockerd: two \033[31m\n  second line of two\n",
     "console.log": "[    0.0] kernel\n",
 }
 
@@ -540,3 +556,52 @@ def test_completion(cli):
     assert bash_complete(cli, "caisson status --format = j") == ["json"]
     assert bash_complete(cli, "caisson logs --unit ma") == ["machine"]
     assert "--detach" in bash_complete(cli, "caisson start --")
+
+
+# The real backend, with a fake machine.
+
+
+def test_real_start_status_stop(real):
+    r = real.run("start")
+    assert r.returncode == 0, r.stderr
+    assert "Engine ready" in r.stdout and "no isolation guarantee (software emulation)" in r.stdout
+    status = json.loads(real.run("status", "--format", "json").stdout)
+    assert status["state"] == "running" and status["engine"]["ready"] is True
+    assert "desktop-linux" in real.run("status").stdout
+    assert "already running" in real.run("start").stdout
+    assert "com.docker.backend" in real.run("logs", "--unit", "backend").stdout
+    assert real.run("restart").returncode == 0
+    assert real.run("stop").returncode == 0
+    assert real.run("status").returncode == 3
+
+
+def test_real_settings_stopped_and_running(real):
+    def value():
+        return json.loads(real.run("settings", "get", "memory", "--format", "json").stdout)
+
+    low = value()["min"]
+    assert real.run("settings", "set", "memory", str(low)).returncode == 0
+    assert value()["value"] == low
+    r = real.run("settings", "set", "memory", "100T")
+    assert r.returncode == 2 and str(low) in r.stderr
+    assert real.run("start").returncode == 0
+    assert "caisson restart" in real.run("settings", "set", "memory", str(low + 1)).stdout
+    assert "MemoryMiB" in real.run("status").stdout
+    r = real.run("settings", "set", "acelerator", "kvm")
+    assert r.returncode == 2 and "accelerator" in r.stderr
+
+
+def test_real_broken_settings_file(real):
+    real.log("x.log", "")
+    (real.state / "settings-store.json").write_text('{\n "Cpus": 2,,\n}\n')
+    for args in (["start"], ["settings", "list"], ["settings", "set", "cpus", "1"]):
+        r = real.run(*args)
+        assert r.returncode == 1 and "settings-store.json:2" in r.stderr, r.stderr
+    assert (real.state / "settings-store.json").read_text() == '{\n "Cpus": 2,,\n}\n'
+
+
+def test_real_failure_is_told(real):
+    (real.libexec / "fake-machine.json").write_text(json.dumps({"fault": "No QEMU was found. Install qemu-system-x86."}))
+    r = real.run("start")
+    assert r.returncode == 1 and "No QEMU was found. Install qemu-system-x86." in r.stderr
+    assert real.run("status").returncode == 3

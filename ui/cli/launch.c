@@ -12,7 +12,7 @@
 #include "base/text.h"
 
 enum { WORDS_MAX = 4096, EXIT_WAIT_TICKS = 50, LOG_BYTES_MAX = 5 << 20 };
-enum { BACKEND_EXIT_OTHER = 3 };
+enum { BACKEND_EXIT_FAULT = 1, BACKEND_EXIT_OTHER = 3 };
 
 extern char **environ;
 
@@ -78,18 +78,34 @@ static bool has_ended(const struct launch *l, int *ret_code)
 	return true;
 }
 
-static void set_words(const struct launch *l, int code, struct fault *fault)
+/* A backend that listened and failed at once has left its reason with the state of the last run. */
+static void ask_last_fault(const struct cli *cli, struct fault *fault)
 {
-	size_t len = l->len;
+	struct fault ignored = FAULT_INIT;
+	struct api api = API_INIT;
+	_cleanup_json_ json_t *status = NULL;
+	const char *message = NULL;
 
-	while (len && l->words[len - 1] == '\n')
+	if (api_open_oneshot(cli, &api, &ignored) == 0 &&
+	    api_call(&api, "GET", "/v1/status", NULL, &status, &ignored) == 0)
+		message = json_text(json_object_get(status, "fault"), "message", NULL);
+	api_close(&api);
+	if (message)
+		fault_set(fault, -EIO, "%s", message);
+}
+
+/* The sentence of a backend that ended with CODE; FAULT stays empty when it left none. */
+static void set_words(const struct cli *cli, const struct launch *l, int code, struct fault *fault)
+{
+	static const char prefix[] = "caisson-backend: ";
+	size_t len = l->len, start = text_after(l->words, prefix) ? strlen(prefix) : 0;
+
+	while (len > start && l->words[len - 1] == '\n')
 		len--;
-	if (len)
-		fault_set(fault, -EIO, "%.*s", (int)len, l->words);
-	else if (code > 128)
-		fault_set(fault, -EIO, "The backend was ended by signal %d before it was ready.", code - 128);
-	else
-		fault_set(fault, -EIO, "The backend ended with code %d before it was ready.", code);
+	if (len > start)
+		fault_set(fault, -EIO, "%.*s", (int)(len - start), l->words + start);
+	else if (code == BACKEND_EXIT_FAULT)
+		ask_last_fault(cli, fault);
 }
 
 /* After the end of the pipe: it either listens, or is about to have ended. */
@@ -101,7 +117,7 @@ static enum launch_result conclude(const struct cli *cli, struct follow *f, stru
 		struct api api = API_INIT;
 
 		if (has_ended(l, &code)) {
-			set_words(l, code, fault);
+			set_words(cli, l, code, fault);
 			return code == BACKEND_EXIT_OTHER ? LAUNCH_OTHER : LAUNCH_FAILED;
 		}
 		if (!l->len && api_open(cli, &api, fault) == 0) {

@@ -10,6 +10,22 @@
 #include "base/error.h"
 #include "ui/cli/when.h"
 
+/* "unit: " behind the stamp, of a name's characters only. */
+static void parse_bare_unit(struct log_line *line)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789.-_";
+	const char *p = line->text + line->stamp_len, *end = line->text + line->len, *q;
+
+	while (p < end && *p == ' ')
+		p++;
+	for (q = p; q < end && *q && strchr(allowed, *q); q++)
+		;
+	if (q == p || q - p >= 64 || end - q < 2 || q[0] != ':' || q[1] != ' ')
+		return;
+	line->unit = p;
+	line->unit_len = (uint32_t)(q - p);
+}
+
 /* "LEVEL unit: " behind the stamp. */
 static void parse_head(struct log_line *line)
 {
@@ -67,7 +83,9 @@ int log_merge_add(struct log_merge *m, uint8_t source, const char *buf, size_t l
 		line.len = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 		line.seq = (uint32_t)m->n;
 		line.stamp_len = (uint8_t)when_stamp(line.text, n, &line.time_us);
-		if (line.stamp_len)
+		if (line.stamp_len && tail->bare_units)
+			parse_bare_unit(&line);
+		else if (line.stamp_len)
 			parse_head(&line);
 		if (line.unit) {
 			unit = line.unit;

@@ -34,6 +34,7 @@ struct log_merge {
 /* What the last line of a source left behind, so that reading can go on later. */
 struct log_tail {
 	uint64_t time_us;
+	bool bare_units; /* set by the caller: lines are "STAMP unit: text", without a level */
 };
 
 /* Adds the lines of BUF[0..LEN) (the last one may lack its newline). TAIL carries over between calls.

@@ -15,8 +15,10 @@ const char *const log_source_names[LOG_SOURCES] = {"backend", "machine", "net", 
 void log_sources_init(struct log_sources *s, int dir_fd)
 {
 	*s = (struct log_sources){.dir_fd = dir_fd};
-	for (size_t i = 0; i < LOG_SOURCES; i++)
+	for (size_t i = 0; i < LOG_SOURCES; i++) {
 		s->sources[i].fd = -EBADF;
+		s->sources[i].tail.bare_units = !strcmp(log_source_names[i], "vm");
+	}
 }
 
 static void free_chunks(struct log_sources *s)

@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "ui/cli/cli.h"
 #include "ui/cli/log-source.h"
-#include "ui/cli/nearest.h"
 #include "ui/cli/when.h"
 
 enum { UNITS_MAX = 16, PRINT_MAX = 8192, FOLLOW_LINES = 10, SETTLE_MS = 50 };
@@ -51,7 +50,7 @@ static int parse_units(struct logs *l, const struct invocation *inv)
 		output_error(&l->cli->out, "--unit is too long.");
 		return CLI_USAGE;
 	}
-	strcpy(l->units_text, v->text);
+	memcpy(l->units_text, v->text, strlen(v->text) + 1);
 	for (char *p = strtok_r(l->units_text, ",", &save); p; p = strtok_r(NULL, ",", &save)) {
 		if (l->n_units == UNITS_MAX) {
 			output_error(&l->cli->out, "--unit takes at most %d units.", UNITS_MAX);
@@ -113,7 +112,7 @@ static int check_units(const struct logs *l)
 	for (size_t i = 0; i < l->n_units; i++) {
 		if (is_known_unit(l, l->units[i]))
 			continue;
-		near = nearest_name(l->units[i], names, n);
+		near = text_nearest(l->units[i], names, n);
 		if (near)
 			output_error(&l->cli->out, "There is no unit '%s'; did you mean '%s'?", l->units[i], near);
 		else
@@ -148,7 +147,7 @@ static void print_line(const struct logs *l, const struct log_line *line)
 	text_escape(safe, sizeof(safe), line->text, line->len);
 	if (style != STYLE_NONE)
 		fputs(output_style(&l->cli->out, style), stdout);
-	if (line->level)
+	if (line->stamp_len && line->unit)
 		fputs(safe, stdout);
 	else
 		printf("%.*s%s%s:%s%s", (int)rest, safe, rest ? " " : "", log_source_names[line->source],

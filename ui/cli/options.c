@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "ui/cli/nearest.h"
 
 static bool seen(const char *const *names, size_t n, const char *name)
 {
@@ -74,10 +73,10 @@ int command_find(char *const *argv, size_t n, const struct command **ret, struct
 		char what[64];
 
 		snprintf(what, sizeof(what), "%s command", argv[0]);
-		return no_such(fault, what, argv[1], nearest_name(argv[1], names, k), "--help");
+		return no_such(fault, what, argv[1], text_nearest(argv[1], names, k), "--help");
 	}
 	return no_such(fault, argv[0][0] == '-' ? "option" : "command", argv[0],
-		       nearest_name(argv[0], names, command_names(NULL, names, ARRAY_SIZE(names))), "--help");
+		       text_nearest(argv[0], names, command_names(NULL, names, ARRAY_SIZE(names))), "--help");
 }
 
 static const struct option_spec *find_long(const struct command *c, const char *name, size_t len, size_t *ret_index)
@@ -111,7 +110,7 @@ static int unknown_option(const struct command *c, const char *word, struct faul
 		names[n++] = c->options[i].name;
 	names[n++] = option_help.name;
 	snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(word + strspn(word, "-"), "="), word + strspn(word, "-"));
-	found = strlen(bare) > 1 ? nearest_name(bare, names, n) : NULL;
+	found = strlen(bare) > 1 ? text_nearest(bare, names, n) : NULL;
 	if (found)
 		snprintf(near, sizeof(near), "did you mean '--%s'?", found);
 	else
@@ -135,7 +134,7 @@ static int parse_choice(const struct option_spec *spec, const char *text, struct
 		if (used >= sizeof(all))
 			used = sizeof(all) - 1;
 	}
-	near = nearest_name(text, spec->choices, n);
+	near = text_nearest(text, spec->choices, n);
 	text_escape(safe, sizeof(safe), text, strlen(text));
 	if (near)
 		return fault_set(fault, -EINVAL, "--%s cannot be '%s'; did you mean '%s'?", spec->name, safe, near);

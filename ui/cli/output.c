@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <sys/ioctl.h>
 
+#include "base/cleanup.h"
 #include "base/text.h"
 
 static const char *const styles[STYLE_MAX] = {
@@ -71,7 +72,7 @@ const char *output_safe(char *dst, size_t size, const char *text)
 	return dst;
 }
 
-static void print_line(const struct output *out, enum output_style style, const char *format, va_list args)
+static _printf_(3, 0) void print_line(const struct output *out, enum output_style style, const char *format, va_list args)
 {
 	char raw[OUTPUT_TEXT_MAX], safe[OUTPUT_TEXT_MAX * 2];
 

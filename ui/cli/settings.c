@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 #include "ui/cli/api.h"
-#include "ui/cli/nearest.h"
 
 enum { NAMES_MAX = 64 };
 
@@ -126,7 +125,7 @@ static const json_t *find(const struct cli *cli, const json_t *all, const char *
 			names[n++] = k;
 		}
 	}
-	near = nearest_name(word, names, n);
+	near = text_nearest(word, names, n);
 	output_safe(safe, sizeof(safe), word);
 	if (near)
 		output_error(&cli->out, "There is no setting '%s'; did you mean '%s'?", safe, near);

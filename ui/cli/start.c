@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/text.h"
 #include "ui/cli/launch.h"
 #include "ui/cli/lifecycle.h"
 
@@ -39,12 +40,14 @@ static void print_accelerator(struct cli *cli, const json_t *status)
 	const char *reason = json_text(accel, "reason", "");
 	char safe[512], safe_isolation[256];
 
+	/* The machine's reason may begin with what this line says anyway. */
+	reason = text_after(reason, "software emulation: ") ?: reason;
 	if (strcmp(json_text(accel, "used", ""), "tcg") != 0)
 		return;
 	printf("%s Software emulation: slower, %s%s%s.\n", output_mark(&cli->out, MARK_WARN),
 	       output_safe(safe_isolation, sizeof(safe_isolation),
 			   json_text(status, "isolation", "no isolation guarantee (software emulation)")),
-	       reason[0] ? ": " : "", output_safe(safe, sizeof(safe), reason));
+	       reason[0] ? "; " : "", output_safe(safe, sizeof(safe), reason));
 }
 
 static void print_context(struct cli *cli, const json_t *status)

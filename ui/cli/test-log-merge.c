@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test-log-merge: unit test of log-merge.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,12 +66,29 @@ static void test_odd_lines(void **state)
 	log_merge_sort(&m);
 }
 
+static void test_bare_units(void **state)
+{
+	static const char text[] = "2026-11-22T00:00:01Z dockerd: x\n2026-11-22T00:00:01Z [1.0] y: z\n2026-11-22T00:00:01Z a:b\n";
+	struct log_merge m = {0};
+	struct log_tail bare = {.bare_units = true}, other = {0};
+
+	assert_int_equal(log_merge_add(&m, 0, text, strlen(text), &bare), 0);
+	assert_true(log_line_is_unit(&m.lines[0], "vm", "dockerd"));
+	assert_null(m.lines[1].unit);
+	assert_null(m.lines[2].unit);
+	/* elsewhere a foreign text cannot take the name of a unit */
+	assert_int_equal(log_merge_add(&m, 1, text, strlen(text), &other), 0);
+	assert_false(log_line_is_unit(&m.lines[3], "console", "dockerd"));
+	log_merge_done(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_tail_goes_on),
 		cmocka_unit_test(test_odd_lines),
+		cmocka_unit_test(test_bare_units),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

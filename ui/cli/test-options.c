@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test-options: unit test of options.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -27,7 +29,7 @@ static int parse(const char *line, struct invocation *inv, struct fault *fault)
 	size_t n;
 	int r;
 
-	strcpy(text, line);
+	snprintf(text, sizeof(text), "%s", line);
 	n = split(text, argv);
 	r = command_find(argv, n, &c, fault);
 	if (r <= 0)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test-plugin: unit test of plugin.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -19,7 +21,7 @@ static int enter(const char *line, char **ret_first)
 	int argc = 0, r;
 
 	memset(argv, 0, sizeof(argv));
-	strcpy(text, line);
+	snprintf(text, sizeof(text), "%s", line);
 	for (char *p = strtok_r(text, " ", &save); p; p = strtok_r(NULL, " ", &save))
 		argv[argc++] = p;
 	r = plugin_enter(argc, argv, &skip, &fault);
