@@ -221,7 +221,7 @@ void flow_timer_arm(struct flow_table *t, struct flow *flow, unsigned int level,
 		level = FLOW_TIMER_LEVELS - 1;
 	list = &t->timers[level];
 	flow->timer_level = (uint8_t)level;
-	flow->deadline_us = now_us + (UINT64_C(1000000) << level);
+	flow->deadline_us = now_us + ((uint64_t)FLOW_TIMER_BASE_US << level);
 	flow->flags |= FLOW_TIMED;
 	flow->timer_next = 0;
 	flow->timer_prev = list->tail;

@@ -26,7 +26,9 @@ enum {
 	FLOW_MAX = 65536,	  /* slots there are; the rest is refused and counted */
 	FLOW_CONTROL_MAX = 4096,  /* of the control card */
 	FLOW_HASH_MAX = 2 * FLOW_MAX,
-	FLOW_TIMER_LEVELS = 7,	  /* 1 s, 2 s, ... 64 s */
+	FLOW_TIMER_LEVELS = 9,	  /* 250 ms, 500 ms, 1 s, ... 64 s */
+	FLOW_TIMER_BASE_US = 250000,
+	FLOW_TIMER_SECOND = 2,	  /* the level of one second */
 };
 
 enum flow_state { FLOW_FREE, FLOW_OPENING, FLOW_SYN_SENT, FLOW_SYN_RCVD, FLOW_OPEN, FLOW_STATE_MAX };
@@ -105,7 +107,7 @@ struct flow *flow_ready_take(struct flow_table *t);
 /* Puts FLOW back at the head. */
 void flow_ready_first(struct flow_table *t, struct flow *flow);
 
-/* (Re)arms FLOW's timer for 1 << LEVEL seconds after NOW_US; a LEVEL beyond the last counts as the last. */
+/* (Re)arms FLOW's timer for FLOW_TIMER_BASE_US << LEVEL after NOW_US; a LEVEL beyond the last counts as the last. */
 void flow_timer_arm(struct flow_table *t, struct flow *flow, unsigned int level, uint64_t now_us);
 void flow_timer_cancel(struct flow_table *t, struct flow *flow);
 /* Return: a flow whose time has come (its timer is off now), or NULL. */

@@ -149,6 +149,8 @@ static void fin_acked(struct tcp *tcp, struct flow *flow)
 	flow->flags |= FLOW_FIN_ACKED;
 	if (flow->flags & FLOW_GONE)
 		flow_timer_arm(&tcp->flows, flow, FLOW_TIMER_LEVELS - 1, tcp->now_us);
+	else
+		flow_timer_cancel(&tcp->flows, flow); /* half-closed: the guest may go on sending for days */
 }
 
 static void take_ack(struct tcp *tcp, struct flow *flow, const struct net_frame *frame)

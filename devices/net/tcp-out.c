@@ -137,7 +137,7 @@ static int send_syn(struct tcp *tcp, struct flow *flow)
 	if (r < 0)
 		return r;
 	flow->flags &= ~FLOW_SYN_DUE;
-	flow_timer_arm(&tcp->flows, flow, flow->retries, tcp->now_us);
+	flow_timer_arm(&tcp->flows, flow, FLOW_TIMER_SECOND + flow->retries, tcp->now_us);
 	return 0;
 }
 

@@ -9,7 +9,7 @@ static void expire(struct tcp *tcp, struct flow *flow)
 {
 	bool opening = flow->state == FLOW_SYN_SENT || flow->state == FLOW_SYN_RCVD;
 
-	if (flow->state == FLOW_OPEN && flow->flags & FLOW_FIN_ACKED) {
+	if (flow->state == FLOW_OPEN && flow->flags & FLOW_FIN_ACKED && flow->flags & FLOW_GONE) {
 		tcp_abort(tcp, flow); /* FLOW_GONE: nobody will ever read what the guest could send */
 		return;
 	}

@@ -24,7 +24,7 @@
 enum {
 	TCP_SCALE = 8,		   /* of the window we tell, RFC 7323 */
 	TCP_RETRIES_SYN = 6,	   /* a guest that does not answer SYN: about two minutes */
-	TCP_RETRIES_DATA = 15,	   /* nor data: about 13 minutes */
+	TCP_RETRIES_DATA = 15,	   /* nor data: about 9 minutes */
 	TCP_FRAMES_PER_TURN = 4,   /* of one flow before others get theirs */
 	TCP_TURNS_PER_ROUND = 256, /* flows served before rings and sockets are looked at again */
 	TCP_PEEK_MIN = 4096,	   /* a quiet flow asks for this much at first */

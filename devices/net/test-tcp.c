@@ -91,15 +91,15 @@ static void test_host_to_guest(void **state)
 	assert_int_equal(heard(0)->payload_len, 5);
 	assert_int_equal(heard(0)->tcp.seq, g.ack);
 	assert_memory_equal(m.sent[0].data + heard(0)->payload_off, "hello", 5);
-	/* Not acknowledged: again after a second, twice as long after that. */
+	/* Not acknowledged: again after a quarter of a second, twice as long after that. */
 	memory_net_clear(&m);
 	memory_net_run(&m);
 	assert_int_equal(m.n_sent, 0);
-	m.now_us += 1000000;
+	m.now_us += 250000;
 	memory_net_run(&m);
 	assert_int_equal(m.n_sent, 1);
 	assert_memory_equal(m.sent[0].data + heard(0)->payload_off, "hello", 5);
-	assert_int_equal(tcp_deadline(&m.tcp), m.now_us + 2000000);
+	assert_int_equal(tcp_deadline(&m.tcp), m.now_us + 500000);
 	/* Acknowledged in part: the rest again. */
 	g.ack += 2;
 	say(&g, NET_ACK, NULL, 0, 60000);
@@ -304,6 +304,30 @@ static void test_close(void **state)
 	assert_int_equal(heard(0)->tcp.seq, g.ack);
 }
 
+/* A host end that has finished sending (docker run with its input closed) hears what comes an hour later. */
+static void test_half_closed_for_long(void **state)
+{
+	struct guest g;
+	int peer = open_flow(&g);
+
+	memory_net_clear(&m);
+	assert_int_equal(shutdown(m.peers[peer], SHUT_WR), 0);
+	memory_net_run(&m);
+	assert_int_equal(m.n_sent, 1);
+	assert_true(heard(0)->tcp.flags & NET_FIN);
+	g.ack++;
+	say(&g, NET_ACK, NULL, 0, 60000);
+	assert_true(tcp_deadline(&m.tcp) == UINT64_MAX);
+	m.now_us += UINT64_C(3600) * 1000000;
+	memory_net_run(&m);
+	say(&g, NET_ACK, "late", 4, 60000);
+	assert_int_equal(recv(m.peers[peer], buffer, 10, MSG_DONTWAIT), 4);
+	assert_memory_equal(buffer, "late", 4);
+	say(&g, NET_FIN | NET_ACK, NULL, 0, 60000);
+	assert_int_equal(recv(m.peers[peer], buffer, 10, MSG_DONTWAIT), 0);
+	assert_int_equal(m.tcp.flows.slots.n_used, 0);
+}
+
 static void test_resets(void **state)
 {
 	struct guest g;
@@ -409,6 +433,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_host_to_guest), T(test_offload),	   T(test_no_offload),	T(test_window),
 		T(test_fast_retransmit), T(test_guest_to_host), T(test_back_pressure), T(test_close),
+		T(test_half_closed_for_long),
 		T(test_resets),	       T(test_guest_opens), T(test_full),	T(test_no_buffers),
 		T(test_silent_guest), T(test_guest_drops),
 	};
