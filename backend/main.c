@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "backend/oneshot.h"
@@ -116,6 +117,11 @@ int main(int argc, char **argv)
 	if (geteuid() == 0 || getuid() == 0) {
 		fputs("caisson-backend: it refuses to run as root: start it as the user whose containers these are.\n", stderr);
 		return EXIT_ROOT;
+	}
+	/* Nothing this process starts may gain rights by exec; the whole desktop inherits it. */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		perror("caisson-backend: giving up new privileges");
+		return SESSION_EXIT_FAULT;
 	}
 	/* Everything made here is the user's alone. A peer that goes away is an error code, not a signal. */
 	umask(077);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -173,6 +174,9 @@ static int start(struct net_process *net, struct fault *fault)
 	if (vhost_fd < 0)
 		return trace(fault_set(fault, vhost_fd, "The control link's socket does not answer: %s.",
 				       strerror(-vhost_fd)));
+	/* QEMU made the socket, with the mode its umask leaves; the directory is 0700 whatever this says. */
+	if (!net->connected_once)
+		(void)fchmodat(net->config.run_dir_fd, net->config.vhost_name, 0600, 0);
 	net->connected_once = true;
 	r = sock_pair(SOCK_SEQPACKET, pair);
 	if (r)

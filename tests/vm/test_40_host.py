@@ -43,9 +43,7 @@ def test_bck_05_sockets_and_directories_are_private(vm):
     assert {"docker.sock", "backend.sock"} <= {os.path.basename(p) for p in found}
     for path in found:
         st = os.lstat(path)
-        # QEMU makes its own socket for the network process, with the umask's 0700: nobody else's either way.
-        private = (0o600, 0o700) if os.path.basename(path).startswith("vhost-") else (0o600,)
-        assert stat.S_IMODE(st.st_mode) in private and st.st_uid == vm.account.pw_uid, path
+        assert stat.S_IMODE(st.st_mode) == 0o600 and st.st_uid == vm.account.pw_uid, path
         parent = os.stat(os.path.dirname(path))
         assert stat.S_IMODE(parent.st_mode) == 0o700 and parent.st_uid == vm.account.pw_uid, os.path.dirname(path)
 
