@@ -175,8 +175,8 @@ static int start(struct net_process *net, struct fault *fault)
 		return trace(fault_set(fault, vhost_fd, "The control link's socket does not answer: %s.",
 				       strerror(-vhost_fd)));
 	/* QEMU made the socket, with the mode its umask leaves; the directory is 0700 whatever this says. */
-	if (!net->connected_once)
-		(void)fchmodat(net->config.run_dir_fd, net->config.vhost_name, 0600, 0);
+	if (!net->connected_once && fchmodat(net->config.run_dir_fd, net->config.vhost_name, 0600, 0) < 0)
+		log_warning("mode of %s: %m", net->config.vhost_name);
 	net->connected_once = true;
 	r = sock_pair(SOCK_SEQPACKET, pair);
 	if (r)
