@@ -19,7 +19,8 @@ enum machine_accel { MACHINE_ACCEL_AUTO, MACHINE_ACCEL_KVM, MACHINE_ACCEL_TCG, M
 
 /* States of the one machine. Only these transitions exist:
  * OFF -> STARTING (launch) -> RUNNING (engine ready) -> STOPPING (shutdown) -> OFF
- * STARTING -> STARTING (relaunch under TCG), any -> FAILED (fault set) -> OFF. */
+ * STARTING -> STARTING (accelerator known; relaunch under TCG), STARTING -> STOPPING (stopped before it was ready),
+ * any -> FAILED (fault set) -> OFF. */
 enum machine_state {
 	MACHINE_OFF,
 	MACHINE_STARTING,

@@ -23,7 +23,11 @@ static int on_readable(void *data, int fd, uint32_t events)
 			r = error_errno();
 			if (r == -EAGAIN || r == -ECONNABORTED || r == -EINTR)
 				return 0;
-			return log_errno(r, "accepting for port %u", listener->port);
+			/* The system is short of files or memory: flows go on, and the listener is looked at again later,
+			 * because it stays readable. */
+			log_limited(LOG_WARNING, "cannot accept for port %u: error %d", listener->port, -r);
+			listener->retry_us = loop_now_us() + LISTEN_PAUSE_US;
+			return 0;
 		}
 		r = tcp_connect_guest(listener->tcp, conn, listener->port);
 		if (r == -ENFILE)
@@ -44,10 +48,20 @@ int listen_start(struct listener *listener, struct loop *loop, int fd, uint16_t 
 	return r < 0 ? trace(r) : 0;
 }
 
-int listen_follow(struct listener *listener, bool up)
+int listen_follow(struct listener *listener, bool up, uint64_t now_us)
 {
-	if (listener->on == up)
+	bool on;
+
+	if (listener->retry_us && listener->retry_us <= now_us)
+		listener->retry_us = 0;
+	on = up && !listener->retry_us;
+	if (listener->on == on)
 		return 0;
-	listener->on = up;
-	return loop_source_set_events(listener->source, up ? EPOLLIN : 0);
+	listener->on = on;
+	return loop_source_set_events(listener->source, on ? EPOLLIN : 0);
+}
+
+uint64_t listen_deadline(const struct listener *listener)
+{
+	return listener->retry_us ? listener->retry_us : UINT64_MAX;
 }

@@ -16,7 +16,11 @@
 struct loop;
 struct loop_source;
 
-enum { LISTEN_MAX = 8, LISTEN_BATCH = 64 };
+enum {
+	LISTEN_MAX = 8,
+	LISTEN_BATCH = 64,
+	LISTEN_PAUSE_US = 100000, /* after an accept that failed for lack of files or memory */
+};
 
 struct listener {
 	int fd; /* borrowed: inherited */
@@ -24,8 +28,11 @@ struct listener {
 	struct tcp *tcp;
 	struct loop_source *source;
 	bool on;
+	uint64_t retry_us; /* nothing is accepted before; 0: no pause */
 };
 
 int listen_start(struct listener *listener, struct loop *loop, int fd, uint16_t port, struct tcp *tcp);
-/* Takes connections while the card is UP only. Return: 0 or -errno. */
-int listen_follow(struct listener *listener, bool up);
+/* Takes connections while the card is UP only, and not during a pause. Return: 0 or -errno. */
+int listen_follow(struct listener *listener, bool up, uint64_t now_us);
+/* Return: when listen_follow wants to be called, UINT64_MAX: not at all. */
+uint64_t listen_deadline(const struct listener *listener);

@@ -151,6 +151,8 @@ static uint32_t raise_files(uint32_t wanted)
 
 static int on_host_sockets(void *data, int fd, uint32_t events)
 {
+	/* Events may arm timers: not from the last round's time, which may be hours ago. */
+	tcp_now(&net.tcp, loop_now_us());
 	return watch_dispatch(fd, tcp_host_event, &net.tcp);
 }
 
@@ -239,6 +241,7 @@ static int serve(void)
 	int r = 0;
 
 	while (r >= 0 && !net.card.ended && !net.control.ended) {
+		uint64_t deadline;
 		bool more;
 
 		r = loop_step(net.loop, timeout);
@@ -249,9 +252,13 @@ static int serve(void)
 		tcp_timers(&net.tcp);
 		more |= tcp_run(&net.tcp);
 		card_flush(&net.card);
-		for (size_t i = 0; i < net.n_listeners && r >= 0; i++)
-			r = listen_follow(&net.listeners[i], net.tcp.up);
-		timeout = more ? 0 : wait_time(tcp_deadline(&net.tcp), net.tcp.now_us);
+		deadline = tcp_deadline(&net.tcp);
+		for (size_t i = 0; i < net.n_listeners && r >= 0; i++) {
+			r = listen_follow(&net.listeners[i], net.tcp.up, net.tcp.now_us);
+			if (listen_deadline(&net.listeners[i]) < deadline)
+				deadline = listen_deadline(&net.listeners[i]);
+		}
+		timeout = more ? 0 : wait_time(deadline, net.tcp.now_us);
 	}
 	return r;
 }

@@ -52,6 +52,12 @@ static void drop(struct tcp *tcp, struct flow *flow, uint32_t flags)
 		mark(tcp, flow, flags);
 }
 
+static void guest_resets(struct tcp *tcp, struct flow *flow)
+{
+	tcp->stats.resets++;
+	tcp_end(tcp, flow, true);
+}
+
 static void take_syn(struct flow *flow, const struct net_frame *frame)
 {
 	bool scaling = frame->tcp.scale >= 0;
@@ -130,10 +136,8 @@ static void in_syn_sent(struct tcp *tcp, struct flow *flow, const struct net_fra
 		if (!(flags & NET_RST))
 			tcp_send_stray_rst(tcp, frame);
 	} else if (flags & NET_RST) {
-		if (flags & NET_ACK) {
-			tcp->stats.resets++;
-			tcp_end(tcp, flow, true);
-		}
+		if (flags & NET_ACK)
+			guest_resets(tcp, flow);
 	} else if ((flags & (NET_SYN | NET_ACK)) == (NET_SYN | NET_ACK)) {
 		take_syn(flow, frame);
 		flow->flags |= FLOW_ACK_DUE;
@@ -168,6 +172,9 @@ static void take_ack(struct tcp *tcp, struct flow *flow, const struct net_frame 
 	}
 	flow->acked += n;
 	flow->snd_una = ack;
+	/* Dragged along, or after 2 GiB without loss it would seem to lie ahead. */
+	if (seq_before(flow->recover, ack))
+		flow->recover = ack;
 	if (seq_before(flow->snd_nxt, ack)) {
 		/* Behind where we went back to: the guest had kept later bytes. */
 		flow->snd_nxt = ack;
@@ -181,11 +188,13 @@ static void take_ack(struct tcp *tcp, struct flow *flow, const struct net_frame 
 	mark(tcp, flow, 0);
 }
 
-static void take_window(struct tcp *tcp, struct flow *flow, const struct net_frame *frame)
+/* NEWS: the segment acknowledged something. Its window counts then, whatever its own number: the earlier one, kept beside
+ * the new snd_una, would reach further than the guest ever said. */
+static void take_window(struct tcp *tcp, struct flow *flow, const struct net_frame *frame, bool news)
 {
 	uint32_t window = (uint32_t)frame->tcp.window << flow->scale;
 
-	if (seq_before(frame->tcp.seq, flow->snd_wl1))
+	if (!news && seq_before(frame->tcp.seq, flow->snd_wl1))
 		return;
 	flow->snd_wl1 = frame->tcp.seq;
 	if (window > flow->snd_wnd)
@@ -197,6 +206,12 @@ static void take_window(struct tcp *tcp, struct flow *flow, const struct net_fra
 		flow->snd_nxt = flow->snd_una;
 		flow->recover = flow->snd_max;
 		mark(tcp, flow, FLOW_REWIND | FLOW_READABLE);
+	}
+	/* The timer of the last probe may be a minute away; what is sent now arms its own. */
+	if (window && !flow->snd_wnd && !(flow->flags & FLOW_FIN_ACKED)) {
+		flow->retries = 0;
+		flow_timer_cancel(&tcp->flows, flow);
+		mark(tcp, flow, flow->snd_una != flow->snd_max ? FLOW_READABLE : 0);
 	}
 	flow->snd_wnd = window;
 }
@@ -286,8 +301,7 @@ static bool acceptable(struct tcp *tcp, struct flow *flow, const struct net_fram
 
 	if (frame->tcp.flags & NET_RST) {
 		if (!ahead) {
-			tcp->stats.resets++;
-			tcp_end(tcp, flow, true);
+			guest_resets(tcp, flow);
 		} else {
 			drop(tcp, flow, ahead < window ? FLOW_ACK_DUE : 0);
 		}
@@ -311,6 +325,7 @@ static void in_open(struct tcp *tcp, struct flow *flow, const struct net_frame *
 {
 	uint32_t len = frame->payload_len + !!(frame->tcp.flags & NET_FIN);
 	uint32_t ack = frame->tcp.ack;
+	bool news;
 
 	if (!acceptable(tcp, flow, frame) || !(frame->tcp.flags & NET_ACK))
 		return;
@@ -318,12 +333,13 @@ static void in_open(struct tcp *tcp, struct flow *flow, const struct net_frame *
 		drop(tcp, flow, FLOW_ACK_DUE); /* acknowledges what was never sent */
 		return;
 	}
-	if (seq_before(flow->snd_una, ack))
+	news = seq_before(flow->snd_una, ack);
+	if (news)
 		take_ack(tcp, flow, frame);
 	else if (ack == flow->snd_una)
 		take_duplicate(tcp, flow, frame);
 	if (!seq_before(ack, flow->snd_una))
-		take_window(tcp, flow, frame);
+		take_window(tcp, flow, frame, news);
 	/* Exactly next, or overlapping what we had: the new part counts. */
 	if (len && !seq_before(flow->rcv_nxt, frame->tcp.seq) && seq_before(flow->rcv_nxt, frame->tcp.seq + len) &&
 	    !(flow->flags & FLOW_GUEST_FIN))
@@ -337,7 +353,7 @@ static void in_syn_rcvd(struct tcp *tcp, struct flow *flow, const struct net_fra
 
 	if (flags & NET_RST) {
 		if (frame->tcp.seq == flow->rcv_nxt)
-			tcp_end(tcp, flow, true);
+			guest_resets(tcp, flow);
 	} else if (flags & NET_SYN) {
 		if (frame->tcp.seq + 1 == flow->rcv_nxt)
 			mark(tcp, flow, FLOW_SYN_DUE);
@@ -380,7 +396,7 @@ void tcp_segment(struct tcp *tcp, const struct net_frame *frame, const struct wi
 		break;
 	case FLOW_OPENING:
 		if (flags & NET_RST && frame->tcp.seq == flow->rcv_nxt)
-			tcp_end(tcp, flow, true);
+			guest_resets(tcp, flow);
 		break;
 	default:
 		break;

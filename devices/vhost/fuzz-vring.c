@@ -63,7 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	unsigned int n_broken = 0;
 	struct vring ring = {
-		.max_segments = SEGMENTS, .map = &map, .broken_fn = on_broken, .broken_data = &n_broken, .call_fd = -EBADF, .err_fd = -EBADF,
+		.max_segments = SEGMENTS, .map = &map, .broken_fn = on_broken, .broken_data = &n_broken,
+		.call_fd = -EBADF, .err_fd = -EBADF,
 	};
 	uint64_t features = 0;
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* guest-map: see the header. Maps what the front-end describes, never more than the file behind it holds. */
 #include "devices/vhost/guest-map.h"
 
 #include <errno.h>

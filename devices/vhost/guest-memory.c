@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* guest-memory: see the header. The only copies between guest memory and ours. */
 #include "devices/vhost/guest-memory.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test-guest-memory: the copies, at every alignment and over segment borders. */
 #include "base/test.h"
 
 #include <errno.h>

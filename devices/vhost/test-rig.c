@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test-rig: see the header. For tests of devices/vhost only. */
 #include "devices/vhost/test-rig.h"
 
 #include <dirent.h>

@@ -35,7 +35,8 @@ static void mutate(struct frontend *f, uint64_t *seed)
 					 0x500000, 0x500000, 0x500000, 0x500000, 0x500000, 0x500000};
 	struct frontend_queue *q = &f->queues[0];
 	uint64_t r = next(seed);
-	struct virtq_desc *d = r & 1 ? &q->desc[(r >> 8) % SIZE] : (struct virtq_desc *)frontend_at(f, 0x600000, 16 * SIZE) + (r >> 8) % SIZE;
+	struct virtq_desc *indirect = (struct virtq_desc *)frontend_at(f, 0x600000, 16 * SIZE);
+	struct virtq_desc *d = (r & 1 ? q->desc : indirect) + (r >> 8) % SIZE;
 
 	switch ((r >> 1) % 8) {
 	case 0:

@@ -14,10 +14,12 @@
 #include "devices/vhost/vhost.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -35,12 +37,14 @@ const struct jail_rule vhost_jail_rules[] = {
 	{__NR_sendto, "replies to the front-end", -1, 0},
 	{__NR_write, "notify the guest's driver", -1, 0},
 	{__NR_close, "descriptors of the front-end", -1, 0},
-	{__NR_fcntl, "seals of guest memory, non-blocking eventfds", -1, 0},
+	{__NR_fcntl, "seals of guest memory", 1, F_GET_SEALS},
+	{__NR_fcntl, "non-blocking eventfds", 1, F_GETFL},
+	{__NR_fcntl, "non-blocking eventfds", 1, F_SETFL},
 #ifdef __NR_newfstatat
 	{__NR_newfstatat, "size of guest memory (fstat of newer C libraries)", -1, 0},
 #endif
 	{__NR_fstat, "size of guest memory", -1, 0},
-	{__NR_mmap, "guest memory", -1, 0},
+	{__NR_mmap, "guest memory, never executable", 2, PROT_READ | PROT_WRITE},
 	{__NR_munmap, "guest memory", -1, 0},
 	{__NR_epoll_ctl, "kick descriptors", -1, 0},
 };

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """caisson-net as a process, with a real Linux TCP stack as its guest (tap-guest).
 
-Usage: test-process.py CAISSON-NET TAP-GUEST [NAME...]. Prints TAP. Every check of a refusal has its allow twin.
+Usage: net-process.py CAISSON-NET TAP-GUEST [NAME...]. Prints TAP. Every check of a refusal has its allow twin.
 The guest's services are this same file, run by tap-guest inside its namespace (argument "guest").
 """
 import array, hashlib, os, resource, signal, socket, struct, subprocess, sys, tempfile, threading, time

@@ -12,6 +12,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <signal.h>
 
+#include "base/text.h"
 #include "proto/control-link.h"
 #include "proto/net-frame.h"
 #include "tests/fake/vhost-frontend.h"
@@ -45,12 +46,11 @@ static bool tx_busy[TX_FRAMES];
 
 static int open_tap(void)
 {
-	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+	struct ifreq ifr = {.ifr_name = "ctl0", .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	int header = NET_VNET_LEN, little = 1;
 	unsigned int offload = TUN_F_CSUM;
 
-	strcpy(ifr.ifr_name, "ctl0");
 	if (front->features & VIRTIO_NET_HOST_TSO4)
 		offload |= TUN_F_TSO4 | TUN_F_TSO6;
 	if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ||
@@ -59,15 +59,31 @@ static int open_tap(void)
 	return fd;
 }
 
+/* Runs ip or sysctl with ARGS. Return: exit status, 1 when it did not exit. */
+static int run(const char *const *args)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		execvp(args[0], (char *const *)args);
+		_exit(127);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		return 1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
 static int set_up_link(const char *mtu)
 {
-	char command[512];
+	char address[64];
 
-	snprintf(command, sizeof(command),
-		 "ip link set lo up && sysctl -qw net.ipv6.conf.ctl0.disable_ipv6=1 && "
-		 "ip link set ctl0 address %s mtu %s up && ip addr add %s/%d dev ctl0",
-		 CONTROL_GUEST_MAC_TEXT, mtu, CONTROL_GUEST_IP_TEXT, CONTROL_PREFIX_LEN);
-	return system(command);
+	snprintf(address, sizeof(address), "%s/%d", CONTROL_GUEST_IP_TEXT, CONTROL_PREFIX_LEN);
+	return run((const char *[]){"ip", "link", "set", "lo", "up", NULL}) ||
+	       run((const char *[]){"sysctl", "-qw", "net.ipv6.conf.ctl0.disable_ipv6=1", NULL}) ||
+	       run((const char *[]){"ip", "link", "set", "ctl0", "address", CONTROL_GUEST_MAC_TEXT, "mtu", mtu, "up",
+				    NULL}) ||
+	       run((const char *[]){"ip", "addr", "add", address, "dev", "ctl0", NULL});
 }
 
 static void give_rx(uint16_t slot)
@@ -194,16 +210,17 @@ int main(int argc, char **argv)
 {
 	struct frontend_config config = {.queue_size = QUEUE_SIZE, .buffer_size = BUFFER_SIZE};
 	const char *refuse = getenv("TAP_GUEST_REFUSE"), *mtu = getenv("TAP_GUEST_MTU");
+	uint64_t vhost_fd;
 	pid_t child;
 
-	if (argc < 3)
+	if (argc < 3 || text_parse_u64(argv[1], INT32_MAX, &vhost_fd) < 0)
 		return 2;
 	if (refuse)
 		config.refuse = strtoull(refuse, NULL, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
 		return SKIP;
-	if (frontend_new_fd(&config, atoi(argv[1]), &front) < 0 || frontend_start(front) < 0) {
+	if (frontend_new_fd(&config, (int)vhost_fd, &front) < 0 || frontend_start(front) < 0) {
 		fprintf(stderr, "tap-guest: caisson-net does not answer\n");
 		return 1;
 	}
