@@ -261,6 +261,20 @@ void docker_context_leave(struct docker_context *context, const char *resting)
 	(void)write_meta(context, host);
 }
 
+void docker_context_recover(struct docker_context *context, const char *resting)
+{
+	_cleanup_json_ json_t *memory = NULL;
+	const char *previous;
+
+	if (context->config_fd < 0 || load_object(context->run_fd, MEMORY_FILE, &memory) < 0)
+		return;
+	previous = json_string_value(json_object_get(memory, "Previous"));
+	context->previous = previous ? strdup(previous) : NULL;
+	context->host = strdup(resting); /* leave() asks only whether there is one */
+	context->current = !previous || context->previous;
+	docker_context_leave(context, resting);
+}
+
 void docker_context_done(struct docker_context *context)
 {
 	context->config_fd = fd_close(context->config_fd);

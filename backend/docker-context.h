@@ -33,4 +33,6 @@ void docker_context_enter(struct docker_context *context, const char *socket);
 /* Makes the previous one current again if ours still is, and leaves our context pointing to RESTING (a path only the
  * user can ever listen on, unlike a name in /tmp). */
 void docker_context_leave(struct docker_context *context, const char *resting);
+/* After a backend that was killed: leaves as it would have done, if it had remembered what was current. */
+void docker_context_recover(struct docker_context *context, const char *resting);
 void docker_context_done(struct docker_context *context);

@@ -34,6 +34,16 @@ static int send_message(struct machine_client *c, const struct machine_message *
 	return c->fd < 0 ? -ENOTCONN : chan_send(c->fd, buf, (size_t)r, NULL, 0);
 }
 
+/* A machine that ended with something of ours unread resets the socket; the error comes once, and before the records it
+ * had sent: among them the reason of its end. */
+static ssize_t receive(const struct machine_client *c, char buf[static MACHINE_FRAME_MAX])
+{
+	size_t n_fds = 0;
+	ssize_t n = chan_recv(c->fd, buf, MACHINE_FRAME_MAX, NULL, &n_fds);
+
+	return n == -ECONNRESET ? chan_recv(c->fd, buf, MACHINE_FRAME_MAX, NULL, &n_fds) : n;
+}
+
 static void hang_up(struct machine_client *c, uint64_t grace_us)
 {
 	c->source = loop_source_free(c->source);
@@ -47,10 +57,8 @@ static int on_readable(void *data, int fd, uint32_t events)
 	struct machine_message message;
 	struct fault fault = FAULT_INIT;
 	char buf[MACHINE_FRAME_MAX];
-	size_t n_fds = 0;
-	ssize_t n;
+	ssize_t n = receive(c, buf);
 
-	n = chan_recv(fd, buf, sizeof(buf), NULL, &n_fds);
 	if (n == -EAGAIN)
 		return 0;
 	if (n <= 0) {
@@ -80,8 +88,7 @@ static int on_child(void *data, pid_t pid, int status)
 	while (c->source) {
 		struct machine_message message;
 		char buf[MACHINE_FRAME_MAX];
-		size_t n_fds = 0;
-		ssize_t n = chan_recv(c->fd, buf, sizeof(buf), NULL, &n_fds);
+		ssize_t n = receive(c, buf);
 
 		if (n <= 0 || machine_decode(&message, buf, (size_t)n, NULL) < 0)
 			break;

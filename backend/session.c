@@ -28,10 +28,9 @@
 enum {
 	LOCK_WAIT_MS = 5000, LOCK_STEP_US = 50000,
 	EARLIER_WAIT_US = 60000000, EARLIER_STEP_US = 100000,
-	KILL_MARGIN_US = 15000000, FORCE_KILL_US = 5000000, DRAIN_US = 2000000,
+	KILL_MARGIN_US = 15000000, FORCE_KILL_US = 8000000, DRAIN_US = 2000000,
 	FILES_WANTED = 65536, BACKLOG = 1024,
 };
-#define LOCK_FILE "backend.lock"
 #define MACHINE_LOCK_FILE "machine.lock"
 
 struct session {
@@ -311,16 +310,16 @@ static int take_lock(struct session *s, struct fault *fault)
 	for (unsigned int waited = 0;; waited += LOCK_STEP_US / 1000) {
 		_cleanup_close_ int probe_fd = -EBADF;
 
-		s->lock_fd = fd_lock_file(s->dir.run_fd, LOCK_FILE);
+		s->lock_fd = fd_lock_file(s->dir.run_fd, STATE_LOCK_FILE);
 		if (s->lock_fd >= 0)
 			return 0;
 		if (s->lock_fd != -EWOULDBLOCK)
-			return fault_set(fault, s->lock_fd, "%s/" LOCK_FILE " cannot be locked: %s.", s->dir.run,
+			return fault_set(fault, s->lock_fd, "%s/" STATE_LOCK_FILE " cannot be locked: %s.", s->dir.run,
 					 strerror(-s->lock_fd));
 		probe_fd = sock_connect_at(s->dir.run_fd, STATE_API_SOCKET, SOCK_STREAM | SOCK_NONBLOCK);
 		if (probe_fd >= 0 || probe_fd == -EAGAIN || waited >= LOCK_WAIT_MS) {
 			fault_set(fault, -EBUSY, "The desktop of this user already runs (another caisson-backend holds %s/"
-				  LOCK_FILE ").", s->dir.run);
+				  STATE_LOCK_FILE ").", s->dir.run);
 			return SESSION_EXIT_RUNS;
 		}
 		usleep(LOCK_STEP_US);

@@ -6,11 +6,17 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include "base/fd.h"
 #include "base/path.h"
+#include "base/text.h"
+
+#define SHORT_LINK "short" /* in run/: link to the directory in /tmp, for whoever has to remove it after a kill */
+#define SHORT_PREFIX "/tmp/caisson-%u-"
+enum { SHORT_NAME_SIZE = 64 };
 
 static bool is_own_directory(const char *path)
 {
@@ -142,25 +148,70 @@ static int open_runtime_dir(struct state_dir *dir)
 	return 0;
 }
 
+/* The link's text is believed only if it is a name of ours. */
+void state_dir_drop_earlier(struct state_dir *dir)
+{
+	char path[SHORT_NAME_SIZE], prefix[SHORT_NAME_SIZE];
+	ssize_t n = readlinkat(dir->run_fd, SHORT_LINK, path, sizeof(path) - 1);
+	const char *rest;
+	int fd;
+
+	if (n < 0)
+		return;
+	path[n] = '\0';
+	(void)unlinkat(dir->run_fd, SHORT_LINK, 0);
+	snprintf(prefix, sizeof(prefix), SHORT_PREFIX, (unsigned int)geteuid());
+	rest = text_after(path, prefix);
+	if (!rest || strchr(rest, '/'))
+		return;
+	fd = fd_open_dir_path(path, false); /* refuses what is not ours */
+	if (fd < 0)
+		return;
+	(void)unlinkat(fd, STATE_ENGINE_SOCKET, 0);
+	fd_close(fd);
+	(void)rmdir(path);
+}
+
+/* Makes /tmp/caisson-UID-RANDOM. The link to it comes first, so that no kill leaves a directory nobody knows. */
+static int make_short(struct state_dir *dir)
+{
+	char path[SHORT_NAME_SIZE];
+	uint64_t random;
+	int n, r;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return trace(-EIO);
+	n = snprintf(path, sizeof(path), SHORT_PREFIX, (unsigned int)geteuid());
+	snprintf(path + n, sizeof(path) - (size_t)n, "%016llx", (unsigned long long)random);
+	dir->short_dir = strdup(path);
+	if (!dir->short_dir)
+		return trace(-ENOMEM);
+	if (symlinkat(path, dir->run_fd, SHORT_LINK) < 0)
+		return trace(error_errno());
+	if (mkdir(path, 0700) < 0) {
+		r = error_errno();
+		(void)unlinkat(dir->run_fd, SHORT_LINK, 0);
+		return trace(r);
+	}
+	dir->short_made = true;
+	dir->short_fd = fd_open_dir_path(path, false);
+	return dir->short_fd < 0 ? dir->short_fd : 0;
+}
+
 int state_dir_open_short(struct state_dir *dir, struct fault *fault)
 {
-	char temp[64];
+	int r;
 
+	state_dir_drop_earlier(dir);
 	if (strlen(dir->desktop) + sizeof("/" STATE_ENGINE_SOCKET) <= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		return 0;
 	if (open_runtime_dir(dir) >= 0)
 		return 0;
-	snprintf(temp, sizeof(temp), "/tmp/caisson-%u-XXXXXX", (unsigned int)geteuid());
-	if (!mkdtemp(temp))
-		return fault_set(fault, error_errno(), "%s/" STATE_ENGINE_SOCKET " is too long for a socket address, and no "
-				 "short directory can be made in /tmp: %s.", dir->desktop, strerror(errno));
-	dir->short_made = true;
-	dir->short_dir = strdup(temp);
-	if (!dir->short_dir)
-		return trace(-ENOMEM);
-	dir->short_fd = fd_open_dir_path(temp, false);
-	if (dir->short_fd < 0)
-		return fault_set(fault, dir->short_fd, "%s cannot be opened: %s.", temp, strerror(-dir->short_fd));
+	r = make_short(dir);
+	if (r < 0)
+		return fault_set(fault, r, "%s/" STATE_ENGINE_SOCKET " is too long for a socket address, and no short "
+				 "directory can be made in /tmp: %s. Set XDG_RUNTIME_DIR to a short directory of your own.",
+				 dir->desktop, strerror(-r));
 	return 0;
 }
 
@@ -168,8 +219,10 @@ void state_dir_drop_short(struct state_dir *dir)
 {
 	if (dir->short_fd >= 0)
 		(void)unlinkat(dir->short_fd, STATE_ENGINE_SOCKET, 0);
-	if (dir->short_made)
+	if (dir->short_made) {
 		(void)rmdir(dir->short_dir);
+		(void)unlinkat(dir->run_fd, SHORT_LINK, 0);
+	}
 	dir->short_made = false;
 	dir->short_fd = fd_close(dir->short_fd);
 	free(take_ptr(dir->short_dir));

@@ -18,6 +18,8 @@
 #define STATE_API_SOCKET "backend.sock"
 #define STATE_LINK_SOCKET "engine.sock" /* in run/: the machine's side of the control link */
 #define STATE_FAULT_FILE "fault.json" /* in run/: why the last run ended, when it ended badly */
+#define STATE_LOCK_FILE "backend.lock" /* in run/ */
+#define STATE_CONTEXT_FILE "context.json" /* in run/: docker-context's memory, there from start to stop */
 #define STATE_DISK_FILE "Docker.raw"
 
 struct state_dir {
@@ -35,9 +37,12 @@ struct state_dir {
 
 /* Opens all directories, making what is missing. Return: 0; -errno with FAULT. */
 int state_dir_open(struct state_dir *dir, struct fault *fault);
-/* Opens (makes) the short directory when the engine socket's own path is too long for a client's socket
- * address: $XDG_RUNTIME_DIR/caisson, else a fresh /tmp/caisson-UID-XXXXXX. Return: 0 (short_dir NULL: not needed); -errno. */
+/* Opens (makes) the short directory when the engine socket's own path is too long for a client's socket address:
+ * $XDG_RUNTIME_DIR/caisson, else a fresh /tmp/caisson-UID-RANDOM (run/short is a link to it).
+ * Return: 0 (short_dir NULL: not needed); -errno. */
 int state_dir_open_short(struct state_dir *dir, struct fault *fault);
+/* Removes the /tmp directory that a killed backend left; only with the backend's lock. */
+void state_dir_drop_earlier(struct state_dir *dir);
 /* Removes the short socket, and the directory when it was made for this run. */
 void state_dir_drop_short(struct state_dir *dir);
 /* Path that clients use for the engine; *RET is malloc'ed (caller frees). Return: 0 or -errno. */

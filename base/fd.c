@@ -160,7 +160,8 @@ int fd_replace_file(int dir_fd, const char *name, const void *buf, size_t len, m
 	char temp[NAME_MAX + 1];
 	int r;
 
-	r = snprintf(temp, sizeof(temp), ".%s.%d.tmp", name, (int)getpid());
+	/* One name for all times: what a killed writer left is removed by the next one. */
+	r = snprintf(temp, sizeof(temp), ".%s.tmp", name);
 	if (r < 0 || (size_t)r >= sizeof(temp))
 		return trace(-ENAMETOOLONG);
 	if (unlinkat(dir_fd, temp, 0) < 0 && errno != ENOENT)

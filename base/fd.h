@@ -28,7 +28,7 @@ int fd_write_all(int fd, const void *buf, size_t len);
  * (caller frees). Return: 0; -EFBIG when larger; -EINVAL when not regular; -errno. */
 int fd_read_file(int dir_fd, const char *name, size_t max, char **ret, size_t *ret_len);
 /* Replaces NAME beneath DIR_FD by a new file with that content (temporary file, fsync, rename): old or
- * new after a crash, never a mix. Return: 0 or -errno. */
+ * new after a crash, never a mix. Writers of one file take turns (the callers' locks see to it). Return: 0 or -errno. */
 int fd_replace_file(int dir_fd, const char *name, const void *buf, size_t len, mode_t mode);
 /* Opens (making it 0700 when missing) directory NAME beneath DIR_FD (AT_FDCWD allowed), refuses links
  * and foreign owners. Return: descriptor or -errno (-EPERM: other owner or writable by others). */

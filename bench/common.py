@@ -47,12 +47,10 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def memory_kib(pid, key):
-    """KEY (Rss, Pss) of /proc/PID/smaps_rollup in KiB."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith(key + ":"):
-            return int(line.split()[1])
-    raise KeyError(key)
+def memory_kib(pid, *keys):
+    """Sum of KEYS (VmRSS, RssAnon, RssFile, RssShmem) of /proc/PID/status in KiB."""
+    lines = dict(l.split(":", 1) for l in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return sum(int(lines[k].split()[0]) for k in keys)
 
 
 def median(values):

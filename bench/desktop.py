@@ -71,18 +71,21 @@ def pids(home):
 
 
 def bench_idle(home):
+    """Resident memory and system calls of an idle desktop. net maps the guest's memory: the pages it touched count in its
+    VmRSS (as RssShmem) but are the guest's, there with or without net; "own" leaves them out."""
     time.sleep(15)  # let the engine settle
-    rows, total_rss, total_pss = [], 0, 0
+    rows, own_total, all_total = [], 0, 0
     for name, pid in sorted(pids(home).items()):
-        rss, pss = c.memory_kib(pid, "Rss"), c.memory_kib(pid, "Pss")
+        everything, own = c.memory_kib(pid, "VmRSS"), c.memory_kib(pid, "RssAnon", "RssFile")
         calls = wakeups(pid) if name in ("net", "machine", "backend") else "-"
-        rows.append([name, f"{rss / 1024:.1f}", f"{pss / 1024:.1f}", calls])
+        rows.append([name, f"{own / 1024:.1f}", f"{everything / 1024:.1f}", calls])
         if name != "qemu":
-            total_rss, total_pss = total_rss + rss, total_pss + pss
-    rows.append(["backend + machine + net", f"{total_rss / 1024:.1f}", f"{total_pss / 1024:.1f}", ""])
-    text = c.table("Idle desktop, no containers", ["process", "Rss MiB", "Pss MiB", f"system calls in {STRACE_S} s"], rows)
+            own_total, all_total = own_total + own, all_total + everything
+    rows.append(["backend + machine + net", f"{own_total / 1024:.1f}", f"{all_total / 1024:.1f}", ""])
+    text = c.table("Idle desktop, no containers", ["process", "own resident MiB", "with guest pages MiB", f"system calls in {STRACE_S} s"], rows)
     quiet = all(r[3] == 0 for r in rows if r[0] in ("net", "machine"))
-    text += f"\n- together under 20 MiB resident: {total_rss / 1024:.1f} MiB: {c.verdict(total_rss < 20 * 1024)}\n"
+    text += f"\n- together under 20 MiB resident: {own_total / 1024:.1f} MiB own, {all_total / 1024:.1f} MiB with the guest's pages that net touched: "
+    text += f"{c.verdict(all_total < 20 * 1024)}\n"
     text += f"- no wake-ups in net and machine: {c.verdict(quiet)}\n"
     return text
 

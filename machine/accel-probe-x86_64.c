@@ -190,6 +190,20 @@ static void probe_where(struct probe_page *page, int vcpu, const uint8_t *memory
 		memcpy(page->bytes, memory + regs.rip, sizeof(page->bytes));
 }
 
+/* A child that hangs in the kernel outlives its machine: it must hold none of its descriptors, above all not
+ * standard input, which is the lock that the next start waits for (run/machine.lock). */
+static void probe_drop_descriptors(void)
+{
+	int null_fd;
+
+	(void)fd_close_others(NULL, 0);
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd <= 2; fd++)
+		if (null_fd < 0 || dup2(null_fd, fd) < 0)
+			close(fd);
+	fd_close(null_fd);
+}
+
 static _noreturn_ void probe_child(struct probe_page *page, const char *device)
 {
 	struct kvm_userspace_memory_region region = {.memory_size = GUEST_SIZE};
@@ -249,7 +263,7 @@ static const char *exit_text(int code)
 	case KVM_EXIT_FAIL_ENTRY:
 		return "the processor refused to enter the guest";
 	default:
-		return "an unexpected exit";
+		return "of an unexpected event";
 	}
 }
 
@@ -266,23 +280,27 @@ static void probe_words(struct accel_probe *ret, const struct probe_page *page, 
 		snprintf(ret->reason, sizeof(ret->reason), "KVM ran kernel code correctly");
 		break;
 	case PROBE_WRONG:
-		snprintf(ret->reason, sizeof(ret->reason), "KVM computed a wrong result in %s",
+		snprintf(ret->reason, sizeof(ret->reason), "KVM does not work: it computed a wrong result in %s",
 			 accel_step_name(ret->step));
 		break;
 	case PROBE_EXIT:
-		snprintf(ret->reason, sizeof(ret->reason), "KVM stopped in %s: %s (exit %d)%s",
+		snprintf(ret->reason, sizeof(ret->reason), "KVM does not work: it stopped in %s, because %s (exit %d)%s",
 			 accel_step_name(ret->step), exit_text(page->code), page->code, where);
 		break;
 	case PROBE_SETUP:
-		snprintf(ret->reason, sizeof(ret->reason), "%s of %s failed: %s", page->what, device,
-			 strerror(page->code));
+		ret->transient = strcmp(page->what, "KVM_RUN") != 0;
+		if (!strcmp(page->what, "open"))
+			snprintf(ret->reason, sizeof(ret->reason), "%s cannot be opened: %s", device, strerror(page->code));
+		else
+			snprintf(ret->reason, sizeof(ret->reason), "KVM does not work: %s of %s failed: %s", page->what,
+				 device, strerror(page->code));
 		break;
 	case PROBE_VERSION:
 		snprintf(ret->reason, sizeof(ret->reason), "%s has interface version %d, not %d", device,
 			 page->code, KVM_API_VERSION);
 		break;
 	case PROBE_RUNNING:
-		snprintf(ret->reason, sizeof(ret->reason), "KVM hung in %s",
+		snprintf(ret->reason, sizeof(ret->reason), "KVM does not work: it hung in %s",
 			 accel_step_name(ret->step));
 		break;
 	}
@@ -324,12 +342,13 @@ void accel_probe(const char *device, unsigned int budget_ms, struct accel_probe 
 	page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED) {
 		snprintf(ret->reason, sizeof(ret->reason), "no memory for the KVM probe");
+		ret->transient = true;
 		return;
 	}
 	pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		fd_close_others(NULL, 0);
+		probe_drop_descriptors();
 		probe_child(page, device);
 	}
 	if (pid > 0)
@@ -340,6 +359,7 @@ void accel_probe(const char *device, unsigned int budget_ms, struct accel_probe 
 			waitpid(pid, NULL, 0);
 		}
 		snprintf(ret->reason, sizeof(ret->reason), "the KVM probe could not be started");
+		ret->transient = true;
 		munmap(page, sizeof(*page));
 		return;
 	}

@@ -40,6 +40,7 @@ enum accel_step {
 struct accel_probe {
 	bool works;
 	enum accel_step step; /* the step that did not end, END when all did */
+	bool transient;	      /* it could not be made now (rights, memory, another user of KVM): not worth remembering */
 	uint32_t us;	      /* time the probe took */
 	char reason[MACHINE_REASON_MAX];
 };

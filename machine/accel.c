@@ -106,7 +106,8 @@ static void probe(struct accel_memory *memory, const char *device)
 	if (memory->known)
 		return;
 	accel_probe(device, ACCEL_PROBE_BUDGET_MS, &p);
-	memory->known = true;
+	/* What may be different a moment later (rights, memory, another hypervisor at work) is asked anew every time. */
+	memory->known = !p.transient;
 	memory->works = p.works;
 	snprintf(memory->reason, sizeof(memory->reason), "%s", p.reason);
 }
@@ -116,7 +117,7 @@ int accel_choose(struct accel_choice *ret, enum machine_accel request, const cha
 {
 	*ret = (struct accel_choice){.accel = MACHINE_ACCEL_TCG};
 	if (request == MACHINE_ACCEL_TCG) {
-		snprintf(ret->reason, sizeof(ret->reason), "software emulation, as set");
+		snprintf(ret->reason, sizeof(ret->reason), "chosen in the settings");
 		return 0;
 	}
 	probe(memory, device);
@@ -128,9 +129,9 @@ int accel_choose(struct accel_choice *ret, enum machine_accel request, const cha
 	}
 	if (request == MACHINE_ACCEL_KVM)
 		return trace(fault_set(fault, -ENOTSUP,
-				       "KVM is set as the accelerator but does not work here: %s. Set it to auto to run "
-				       "under software emulation.",
+				       "The accelerator is set to kvm, which cannot be used. %s. To run under software "
+				       "emulation: caisson settings set accelerator auto.",
 				       memory->reason));
-	snprintf(ret->reason, sizeof(ret->reason), "software emulation: %.220s", memory->reason);
+	snprintf(ret->reason, sizeof(ret->reason), "%.230s", memory->reason);
 	return 0;
 }

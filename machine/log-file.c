@@ -152,14 +152,49 @@ static size_t stamp(char *dst, size_t size, const char *source)
 	return n + (size_t)m;
 }
 
+/* Length of a stamp of ours ("2026-11-22T01:25:45.343Z ") at TEXT, or of a "time=..." as dockerd and containerd write
+ * it; 0 for anything else. */
+static size_t inner_stamp(const char *text, size_t len)
+{
+	static const char ours[] = "0000-00-00T00:00:00.000Z ", theirs[] = "time=\"0000-00-00T00:00:00.";
+	const char *pattern = len && text[0] == 't' ? theirs : ours;
+	size_t n = strlen(pattern);
+
+	if (len < n)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (pattern[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != pattern[i])
+			return 0;
+	if (pattern == ours)
+		return n;
+	while (n < len && text[n] >= '0' && text[n] <= '9')
+		n++;
+	return len - n >= 3 && !memcmp(text + n, "Z\" ", 3) ? n + 3 : 0;
+}
+
+/* Length of "name: " at TEXT, as the agent puts it before the lines of a program in the VM. */
+static size_t name_prefix(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && n < NAME_SIZE && ((text[n] >= 'a' && text[n] <= 'z') || text[n] == '-'))
+		n++;
+	return n && len - n >= 2 && text[n] == ':' && text[n + 1] == ' ' ? n + 2 : 0;
+}
+
 void log_file_line(struct log_file *file, const char *source, const char *text, size_t len)
 {
 	/* Escaping can make four bytes of one. */
 	char buf[LOG_FILE_LINE_MAX * 4 + 128];
-	size_t n;
+	size_t n, head, skip;
 
 	if (len > LOG_FILE_LINE_MAX)
 		len = LOG_FILE_LINE_MAX;
+	/* The line's own time would only say again, by a clock we do not trust, what our stamp says. */
+	head = name_prefix(text, len);
+	skip = inner_stamp(text + head, len - head);
+	head = skip ? head : 0;
+	skip += head;
 	refill(file);
 	if (file->dropped > file->reported && file->last_us - file->notice_us >= SECOND_US) {
 		file->notice_us = file->last_us;
@@ -169,9 +204,10 @@ void log_file_line(struct log_file *file, const char *source, const char *text, 
 		file->reported = file->dropped;
 		put(file, buf, n);
 	}
-	text_escape(file->last, sizeof(file->last), text, len);
+	text_escape(file->last, sizeof(file->last), text + skip, len - skip);
 	n = stamp(buf, sizeof(buf), source);
-	n += text_escape(buf + n, sizeof(buf) - n - 1, text, len);
+	n += text_escape(buf + n, sizeof(buf) - n - 1, text, head);
+	n += text_escape(buf + n, sizeof(buf) - n - 1, text + skip, len - skip);
 	buf[n++] = '\n';
 	if (n > file->allowance) {
 		file->dropped += n;

@@ -69,7 +69,8 @@ static int check_memory(struct machine *m, struct fault *fault)
 	if (m->plan.memory_mib < total)
 		return 0;
 	return fault_set(fault, -ENOMEM,
-			 "The VM is set to %u MiB of memory, but this computer has only %llu MiB. Set less memory.",
+			 "The VM is set to %u MiB of memory, but this computer has only %llu MiB. Set less "
+			 "with \"caisson settings set memory N\".",
 			 m->plan.memory_mib, (unsigned long long)total);
 }
 
@@ -88,6 +89,7 @@ static int find_qemu(struct machine *m, struct fault *fault)
 		if (r)
 			return r;
 		snprintf(m->memory.qemu_version, sizeof(m->memory.qemu_version), "%s", m->qemu.version);
+		m->memory_new = true;
 	}
 	if (m->qemu.major < QEMU_MAJOR_MIN)
 		return fault_set(fault, -ENOTSUP, "QEMU %s is too old; version %d or later is needed.",
@@ -128,8 +130,9 @@ int machine_choose(struct machine *m)
 	bool known = m->memory.known;
 	int r = accel_choose(&m->choice, m->plan.accel, m->options.device, &m->memory, &fault);
 
-	if (m->memory.known && !known && accel_save(&m->memory, m->dirs[MACHINE_DIR_CACHE]))
+	if (((m->memory.known && !known) || m->memory_new) && accel_save(&m->memory, m->dirs[MACHINE_DIR_CACHE]))
 		log_warning("the verdict about KVM could not be kept");
+	m->memory_new = false;
 	if (r)
 		return machine_fault(m, &fault);
 	log_info("accelerator %s: %s", machine_accel_name(m->choice.accel), m->choice.reason);

@@ -51,22 +51,30 @@ static enum vm_event do_start(struct machine *m)
 
 static enum vm_event do_greet(struct machine *m)
 {
-	arm(m->watch, UINT64_MAX);
+	arm(m->watch, MACHINE_READY_US);
+	/* The same VM boots without KVM: it was KVM, not a shortage or an image that boots nowhere. */
+	if (m->verdict_open && accel_save(&m->memory, m->dirs[MACHINE_DIR_CACHE]))
+		log_warning("the verdict about KVM could not be kept");
+	m->verdict_open = false;
 	return VM_EVENT_MAX;
 }
 
 static enum vm_event do_distrust(struct machine *m)
 {
-	log_warning("KVM did not boot the VM (%s); trying software emulation", m->choice.reason);
+	log_warning("KVM did not boot the VM (%s); trying software emulation", m->end_reason);
+	m->distrusted = true;
 	arm(m->watch, UINT64_MAX);
 	spawn_kill(m->qemu_pidfd, SIGKILL);
 	arm(m->deadline, MACHINE_KILL_US);
 	return VM_EVENT_MAX;
 }
 
-/* KVM failed the first boot: that is the verdict from now on. */
+/* KVM failed the first boot: that is the verdict for this run, and for later ones once the guest has spoken without
+ * KVM. A QEMU that somebody else killed says nothing about KVM. */
 static enum vm_event do_restart(struct machine *m)
 {
+	bool killed = m->qemu_status == -SIGKILL && !m->distrusted;
+
 	arm(m->watch, UINT64_MAX);
 	arm(m->deadline, UINT64_MAX);
 	machine_drop_qemu(m);
@@ -75,8 +83,7 @@ static enum vm_event do_restart(struct machine *m)
 	snprintf(m->memory.reason, sizeof(m->memory.reason), "KVM passed the probe but did not boot the VM: %.180s",
 		 m->end_reason[0] ? m->end_reason : "QEMU ended early");
 	m->end_reason[0] = '\0';
-	if (accel_save(&m->memory, m->dirs[MACHINE_DIR_CACHE]))
-		log_warning("the verdict about KVM could not be kept");
+	m->verdict_open = !killed;
 	if (machine_choose(m))
 		return VM_EV_LAUNCH_FAILED;
 	return do_start(m);
@@ -108,6 +115,7 @@ static enum vm_event do_ask(struct machine *m)
 	if (!m->fault.code)
 		machine_tell_state(m, MACHINE_STOPPING);
 	arm(m->watch, UINT64_MAX);
+	m->stop_end_us = loop_now_us() + (uint64_t)m->deadline_ms * 1000;
 	/* Before HELLO nothing of value runs in the guest, and nobody there would answer. */
 	if (!m->greeted || agent_channel_send(m->agent, &message)) {
 		arm(m->deadline, 0);
@@ -269,8 +277,11 @@ static int on_watch(void *data)
 		machine_event(m, VM_EV_BROKEN);
 		return 0;
 	}
-	snprintf(m->end_reason, sizeof(m->end_reason), "no byte from the guest within %d s",
-		 ACCEL_FIRST_BYTE_US / 1000000);
+	if (m->greeted)
+		record(m, -ETIMEDOUT, "The engine did not get ready within the time it has after the boot. See vm.log and console.log.");
+	else
+		snprintf(m->end_reason, sizeof(m->end_reason), "no byte from the guest within %d s",
+			 (m->choice.accel == MACHINE_ACCEL_KVM ? ACCEL_FIRST_BYTE_US : MACHINE_BOOT_US) / 1000000);
 	machine_event(m, VM_EV_STUCK);
 	return 0;
 }
@@ -452,6 +463,9 @@ static void stop(struct machine *m, uint32_t deadline_ms, bool force)
 		machine_event(m, VM_EV_FORCE);
 		return;
 	}
+	/* A stop that is under way only gets shorter. */
+	if (m->state == VM_STOPPING && !force && loop_now_us() + (uint64_t)deadline_ms * 1000 >= m->stop_end_us)
+		return;
 	m->deadline_ms = deadline_ms;
 	machine_event(m, force ? VM_EV_FORCE : VM_EV_SHUTDOWN);
 }
@@ -461,10 +475,7 @@ static void backend_gone(struct machine *m)
 	log_warning("the backend is gone: stopping the VM");
 	m->backend = loop_source_free(m->backend);
 	m->backend_fd = fd_close(m->backend_fd);
-	if (m->state == VM_STOPPING)
-		arm(m->deadline, MACHINE_ORPHAN_MS * 1000ull + MACHINE_MARGIN_US);
-	else
-		stop(m, MACHINE_ORPHAN_MS, false);
+	stop(m, MACHINE_ORPHAN_MS, false);
 }
 
 static int on_backend(void *data, int fd, uint32_t events)

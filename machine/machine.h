@@ -23,6 +23,7 @@
 #include "proto/machine.h"
 
 enum {
+	MACHINE_READY_US = 240000000,	/* from HELLO to a ready engine, with a disk check on a slow host */
 	MACHINE_BOOT_US = 90000000,	/* first byte of the guest without KVM, on a slow host */
 	MACHINE_DISK_WAIT_US = 20000000, /* for the end of an earlier machine */
 	MACHINE_DISK_RETRY_US = 100000,
@@ -57,6 +58,7 @@ struct machine {
 	enum machine_state told; /* last state the backend was told */
 	struct fault fault;	 /* the first one stands */
 	uint32_t deadline_ms;
+	uint64_t stop_end_us; /* when the guest's time for stopping is over */
 
 	int dirs[MACHINE_DIR_MAX];
 	struct log_file *logs[MACHINE_LOG_MAX];
@@ -76,6 +78,9 @@ struct machine {
 	struct log_stream *console, *qemu_err;
 	struct net_process *net;
 	bool greeted, monitor_lost;
+	bool distrusted;    /* this machine killed the QEMU that ran under KVM */
+	bool verdict_open;  /* KVM did not boot the VM; kept once the guest speaks without it */
+	bool memory_new;    /* the memory has something that its file has not */
 	uint32_t stages;	      /* bit per stage that was reported */
 	char end_reason[QMP_TEXT_MAX]; /* of QEMU's SHUTDOWN event */
 

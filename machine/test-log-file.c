@@ -56,6 +56,39 @@ static void escapes(void **state)
 	log_file_free(file);
 }
 
+/* One time per line: ours. What only looks like a stamp stays. */
+static void a_second_stamp_goes(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} rows[] = {
+		{"2026-11-22T01:25:45.343Z INFO com.docker.caisson.net: jail", "Z INFO com.docker.caisson.net: jail\n"},
+		{"init: 2026-11-22T01:25:45.343Z INFO caisson-agent: v", "Z init: INFO caisson-agent: v\n"},
+		{"dockerd: time=\"2026-11-22T01:34:29.541297886Z\" level=info msg=\"x\"", "Z dockerd: level=info msg=\"x\"\n"},
+		{"2026-11-22 01:25:45.343Z day", "Z 2026-11-22 01:25:45.343Z day\n"},
+		{"dockerd: time=\"2026-11-22T01:34:29.5", "Z dockerd: time=\"2026-11-22T01:34:29.5\n"},
+		{"time=\"never\" level", "Z time=\"never\" level\n"},
+		{"2026-11-22T01:25:45.343Z", "Z 2026-11-22T01:25:45.343Z\n"},
+		{"t", "Z t\n"},
+		{"a: ", "Z a: \n"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct log_file *file = NULL;
+		char *text = NULL;
+		size_t len;
+
+		assert_int_equal(log_file_open(dir_fd, "a.log", &file), 0);
+		log_file_line(file, NULL, rows[i].in, strlen(rows[i].in));
+		assert_int_equal(fd_read_file(dir_fd, "a.log", 65536, &text, &len), 0);
+		assert_in_range(len, strlen("2026-11-22T01:25:45.343"), 500);
+		assert_string_equal(text + strlen("2026-11-22T01:25:45.343"), rows[i].out);
+		free(text);
+		log_file_free(file);
+		unlinkat(dir_fd, "a.log", 0);
+	}
+}
+
 static void flood_is_bounded(void **state)
 {
 	struct log_file *file = NULL;
@@ -131,6 +164,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(escapes, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_second_stamp_goes, setup, teardown),
 		cmocka_unit_test_setup_teardown(flood_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(rotates_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(stream_cuts_lines, setup, teardown),

@@ -59,6 +59,7 @@ static const struct vm_cell cells[VM_STATE_MAX][VM_EVENT_MAX] = {
 	[VM_STOPPING] = {
 		[VM_EV_BROKEN] = {VM_QUITTING, VM_DO_FAIL_QUIT},
 		[VM_EV_STUCK] = {VM_QUITTING, VM_DO_QUIT_STUCK},
+		[VM_EV_SHUTDOWN] = {VM_STOPPING, VM_DO_ASK}, /* with less time than before */
 		[VM_EV_FORCE] = {VM_QUITTING, VM_DO_QUIT},
 		[VM_EV_DEADLINE] = {VM_QUITTING, VM_DO_QUIT},
 		[VM_EV_EXIT] = {VM_ENDED, VM_DO_END},

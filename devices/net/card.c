@@ -247,6 +247,16 @@ void card_flush(struct card *card)
 	vring_flush(vhost_ring(card->vhost, CARD_RX));
 }
 
+void card_quiet(struct card *card)
+{
+	uint64_t frames = card->stats.rx_packets + card->stats.tx_packets;
+
+	if (!card->vhost || frames - card->trimmed < CARD_TRIM_FRAMES)
+		return;
+	card->trimmed = frames;
+	vhost_trim(card->vhost);
+}
+
 static void update_wire(struct card *card)
 {
 	uint64_t features = vhost_features(card->vhost);

@@ -17,6 +17,7 @@
 enum { CARD_RX, CARD_TX, CARD_QUEUES };
 enum {
 	CARD_TX_BUDGET = 256,	 /* frames from the guest per round */
+	CARD_TRIM_FRAMES = 1024, /* moved between two returns of touched guest pages */
 	CARD_CHAINS_MAX = 64,	 /* receive buffers of one frame */
 	CARD_SEGMENTS_MAX = 64,	 /* of one chain */
 };
@@ -39,6 +40,7 @@ struct card {
 	uint16_t n_chains; /* of the frame being filled */
 	struct vring_chain chains[CARD_CHAINS_MAX];
 	struct card_stats stats;
+	uint64_t trimmed; /* frames moved when touched guest pages were last given back */
 };
 
 extern const struct wire_ops card_wire_ops;
@@ -50,3 +52,5 @@ void card_stop(struct card *card);
 bool card_drain(struct card *card);
 /* Publishes what this round placed in the rings. */
 void card_flush(struct card *card);
+/* The engine has gone quiet: gives touched guest pages back after every CARD_TRIM_FRAMES frames. */
+void card_quiet(struct card *card);

@@ -259,6 +259,8 @@ static int serve(void)
 				deadline = listen_deadline(&net.listeners[i]);
 		}
 		timeout = more ? 0 : wait_time(deadline, net.tcp.now_us);
+		if (timeout < 0)
+			card_quiet(&net.card);
 	}
 	return r;
 }

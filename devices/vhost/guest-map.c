@@ -54,6 +54,13 @@ static int map_file(int fd, uint64_t offset, uint64_t size, void **ret_map, size
 	return 0;
 }
 
+void guest_map_trim(const struct guest_map *map)
+{
+	/* On a shared file mapping this only unmaps (madvise(2)); a failure costs nothing but the saving. */
+	for (unsigned int i = 0; i < map->n; i++)
+		(void)madvise(map->regions[i].map, map->regions[i].map_len, MADV_DONTNEED);
+}
+
 void guest_map_clear(struct guest_map *map)
 {
 	while (map->n)

@@ -45,6 +45,9 @@ int guest_map_add(struct guest_map *map, const struct vhost_user_region *region,
 int guest_map_find(const struct guest_map *map, const struct vhost_user_region *region);
 /* Unmaps the region at INDEX. */
 void guest_map_remove(struct guest_map *map, unsigned int index);
+/* Takes the pages this process has touched out of its page tables. Their content is the memfd's and stays; the next
+ * touch finds it again by a minor fault. */
+void guest_map_trim(const struct guest_map *map);
 /* Replaces all regions of MAP by those of FRESH, which becomes empty; the log stays. */
 void guest_map_replace(struct guest_map *map, struct guest_map *fresh);
 

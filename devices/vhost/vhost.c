@@ -46,6 +46,7 @@ const struct jail_rule vhost_jail_rules[] = {
 	{__NR_fstat, "size of guest memory", -1, 0},
 	{__NR_mmap, "guest memory, never executable", 2, PROT_READ | PROT_WRITE},
 	{__NR_munmap, "guest memory", -1, 0},
+	{__NR_madvise, "give touched guest pages back when quiet", 2, MADV_DONTNEED},
 	{__NR_epoll_ctl, "kick descriptors", -1, 0},
 };
 const size_t vhost_n_jail_rules = ARRAY_SIZE(vhost_jail_rules);
@@ -408,6 +409,11 @@ struct vhost *vhost_free(struct vhost *v)
 struct vring *vhost_ring(struct vhost *v, unsigned int queue)
 {
 	return queue < v->ops->n_queues ? &v->queues[queue].ring : NULL;
+}
+
+void vhost_trim(struct vhost *v)
+{
+	guest_map_trim(&v->map);
 }
 
 uint64_t vhost_features(const struct vhost *v)

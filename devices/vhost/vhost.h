@@ -77,6 +77,10 @@ struct vring *vhost_ring(struct vhost *vhost, unsigned int queue);
 /* What the driver accepted, 0 before. */
 uint64_t vhost_features(const struct vhost *vhost);
 
+/* For a device that has just gone quiet after work: guest pages it touched stop counting as resident in it. One
+ * system call per memory region; contents and chains in hand are unaffected. */
+void vhost_trim(struct vhost *vhost);
+
 /* System calls that serving a connection needs, for the jail's list (devices' main adds its own). */
 extern const struct jail_rule vhost_jail_rules[];
 extern const size_t vhost_n_jail_rules;

@@ -66,10 +66,14 @@ static int open_sockets(struct vm *vm)
 	const int on = 1;
 
 	vm->engine_fd = unix_socket(ENGINE_PATH, SOCK_STREAM);
-	if (vm->engine_fd < 0 || listen(vm->engine_fd, ENGINE_BACKLOG) < 0)
+	if (vm->engine_fd < 0)
+		return trace(vm->engine_fd);
+	if (listen(vm->engine_fd, ENGINE_BACKLOG) < 0)
 		return trace(error_errno());
 	vm->notify_fd = unix_socket(NOTIFY_PATH, SOCK_DGRAM | SOCK_NONBLOCK);
-	if (vm->notify_fd < 0 || setsockopt(vm->notify_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+	if (vm->notify_fd < 0)
+		return trace(vm->notify_fd);
+	if (setsockopt(vm->notify_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
 		return trace(error_errno());
 	return 0;
 }
@@ -143,15 +147,16 @@ static void mount_data(struct vm *vm)
 void vm_boot(struct vm *vm)
 {
 	vm->link_fd = -EBADF;
+	vm->netns_fd = -EBADF;
 	must(vm, mounts_root());
 	must(vm, open_logs(vm));
 	must(vm, open_sockets(vm));
 	must(vm, modules_read(&vm->modules, VM_MODULES_DIR));
 	plan_services(vm);
+	must(vm, sethostname("docker-desktop", strlen("docker-desktop")) < 0 ? error_errno() : 0);
 	mount_data(vm);
 	must(vm, service_start(&vm->services[VM_CONTAINERD]));
 	mounts_sysctls();
 	load_boot_modules(vm);
 	must(vm, service_start(&vm->services[VM_DOCKERD]));
-	must(vm, sethostname("docker-desktop", strlen("docker-desktop")) < 0 ? error_errno() : 0);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * card: finds the control card by its hardware address and moves it into the agent's network namespace.
- * Source: rtnetlink(7), RTM_NEWLINK with IFLA_NET_NS_PID. Used by guest/init only.
+ * Source: rtnetlink(7), RTM_NEWLINK with IFLA_NET_NS_FD. Used by guest/init only.
  */
 #pragma once
 
@@ -10,5 +10,5 @@
 
 /* Return: interface index (> 0); -ENODEV; -errno. */
 int card_find(const char *mac);
-/* Moves interface INDEX into the network namespace of process PID. Return: 0 or -errno. */
-int card_move(int index, pid_t pid);
+/* Moves interface INDEX of the network namespace FROM_FD (-EBADF: the caller's) into TO_FD. Return: 0 or -errno. */
+int card_move(int from_fd, int index, int to_fd);

@@ -22,7 +22,9 @@
 
 #define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
 #define DATA_DIR "/run/caisson/data"
-enum { E2FSCK_NONDESTRUCT = 1, E2FSCK_REBOOT = 2 };
+enum { E2FSCK_NONDESTRUCT = 1, E2FSCK_REBOOT = 2, RELEASE_TRIES = 50 };
+
+static char data_node[32]; /* while it is mounted */
 
 /* name of the directory on the data disk, and where it appears */
 static const struct { const char *source, *target; mode_t mode; } places[] = {
@@ -181,9 +183,30 @@ int disk_mount_data(const struct disk *disk, uint32_t *ret_cause, uint64_t *ret_
 	 * sparse file on the host shrinks at once and no timer has to wake an idle VM for fstrim. */
 	if (mount(disk->node, DATA_DIR, "ext4", MS_NOATIME, "discard,errors=remount-ro") < 0)
 		return fail(ret_cause, ret_detail, AGENT_CAUSE_DATA_MOUNT, error_errno());
+	snprintf(data_node, sizeof(data_node), "%s", disk->node);
 	grow(&sb, size);
 	r = bind_places();
 	return r < 0 ? fail(ret_cause, ret_detail, AGENT_CAUSE_DATA_MOUNT, r) : 0;
+}
+
+/* The kernel opens a block device exclusively for the file system on it; the last reference may go a moment after
+ * the unmount, in the background. */
+static int wait_released(void)
+{
+	int tries;
+
+	for (tries = 0; tries < RELEASE_TRIES; tries++) {
+		int fd = open(data_node, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+		if (fd >= 0) {
+			fd_close(fd);
+			return 0;
+		}
+		if (errno != EBUSY)
+			return trace(error_errno());
+		(void)poll(NULL, 0, 10);
+	}
+	return -EBUSY;
 }
 
 int disk_unmount_data(void)
@@ -197,7 +220,12 @@ int disk_unmount_data(void)
 		if (umount2(places[i].target, 0) == 0 || errno == EINVAL)
 			continue;
 		result = error_errno();
-		(void)mount(NULL, places[i].target, NULL, MS_REMOUNT | MS_RDONLY, NULL);
+		if (mount(NULL, places[i].target, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+			log_errno(result, "%s is still in use", places[i].target);
+		(void)umount2(places[i].target, MNT_DETACH);
 	}
-	return result;
+	/* What counts is whether the file system is gone, not which of its mounts were. */
+	if (data_node[0] == '\0')
+		return result;
+	return wait_released();
 }

@@ -21,5 +21,6 @@ int disk_find(struct disk *ret, const char *serial, int timeout_ms);
 /* Mounts the data disk as described. Return: 0; -errno with an enum agent_cause in *RET_CAUSE and its
  * detail in *RET_DETAIL. */
 int disk_mount_data(const struct disk *disk, uint32_t *ret_cause, uint64_t *ret_detail);
-/* Unmounts both places. Return: 0; -EBUSY: still in use (remounted read-only where possible); -errno. */
+/* Unmounts both places. Return: 0: the file system is off the disk; -EBUSY: still in use (remounted read-only where
+ * possible); -errno. */
 int disk_unmount_data(void);

@@ -101,17 +101,24 @@ static int read_through(const char *path)
 	return n < 0 ? trace(error_errno()) : 0;
 }
 
-/* The console takes what the port cannot; without a device it is lost, which must not stop the boot. */
+/* The console takes what the port cannot, and is never read (VM-03). Without a device its text is lost, which must not
+ * stop the boot. */
 static void open_console(void)
 {
-	int fd = open("/dev/console", O_RDWR | O_NOCTTY);
+	int in, out;
 
-	if (fd < 0)
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= 2)
-		fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (fd > 2)
-		close(fd);
+	if (fd_populate_std() < 0)
+		return;
+	in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	out = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	if (in >= 0)
+		(void)dup2(in, STDIN_FILENO);
+	if (out >= 0) {
+		(void)dup2(out, STDOUT_FILENO);
+		(void)dup2(out, STDERR_FILENO);
+	}
+	fd_close(in);
+	fd_close(out);
 }
 
 static _noreturn_ void next_stage(int uevent_fd)

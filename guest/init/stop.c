@@ -20,8 +20,8 @@
 #include "guest/init/vm.h"
 #include "proto/agent.h"
 
-enum { STOP_RESERVE_MS = 2000, STOP_CONTAINERD_MS = 2000, STOP_REAP_TRIES = 200,
-       STOP_DEADLINE_MAX_MS = 24 * 3600 * 1000 };
+enum { STOP_RESERVE_MS = 2000, STOP_CONTAINERD_MS = 2000, STOP_KILLED_MS = 1000, STOP_REAP_TRIES = 200,
+       STOP_UEVENT_ROUNDS = 100, STOP_DEADLINE_MAX_MS = 24 * 3600 * 1000 };
 
 _noreturn_ void vm_power_off(void)
 {
@@ -35,12 +35,15 @@ _noreturn_ void vm_fail(int uevent_fd, uint32_t cause, uint64_t detail)
 {
 	struct pollfd p = {.fd = uevent_fd, .events = POLLIN};
 	uint64_t block = 0;
+	int i;
 
-	/* The report of a bad block may be a moment behind the error it caused. */
-	if (uevent_fd >= 0 && poll(&p, 1, 100) > 0 && uevent_read_corrupt(uevent_fd, &block)) {
-		cause = AGENT_CAUSE_ROOT_CORRUPT;
-		detail = block;
-	}
+	/* The report of a bad block may be a moment behind the error it caused, and behind other messages. */
+	for (i = 0; i < STOP_UEVENT_ROUNDS && uevent_fd >= 0 && poll(&p, 1, 100) > 0; i++)
+		if (uevent_read_corrupt(uevent_fd, &block)) {
+			cause = AGENT_CAUSE_ROOT_CORRUPT;
+			detail = block;
+			break;
+		}
 	port_failed(cause, detail);
 	log_error("cannot go on: cause %u, detail %llu", cause, (unsigned long long)detail);
 	vm_power_off();
@@ -114,9 +117,15 @@ static int on_stop_timer(void *data)
 
 	if (vm->phase == VM_STOPPING_CONTAINERD)
 		finish(vm);
+	/* Killed and still there: it hangs in the kernel, which must not keep the rest from being stopped. */
+	if (vm->dockerd_killed) {
+		stop_containerd(vm);
+		return 0;
+	}
 	/* Its end is seen by the reaper; the next step follows from there. */
+	vm->dockerd_killed = true;
 	signal_service(&vm->services[VM_DOCKERD], SIGKILL);
-	return 0;
+	return loop_timer_set(vm->stop_timer, STOP_KILLED_MS * 1000u);
 }
 
 void vm_stop(struct vm *vm, uint64_t deadline_ms)
@@ -137,7 +146,7 @@ void vm_stop(struct vm *vm, uint64_t deadline_ms)
 			finish(vm);
 		signal_service(&vm->services[VM_DOCKERD], SIGTERM);
 	}
-	if (vm->phase != VM_STOPPING_DOCKERD)
+	if (vm->phase != VM_STOPPING_DOCKERD || vm->dockerd_killed)
 		return;
 	us = deadline_ms > 2 * STOP_RESERVE_MS ? (deadline_ms - STOP_RESERVE_MS) * 1000 : deadline_ms * 500;
 	if (vm->services[VM_DOCKERD].state != SERVICE_RUNNING)

@@ -6,7 +6,9 @@
  * The loop's own child sources are not used: process 1 also reaps orphans (container shims), so one SIGCHLD
  * handler reaps everything and looks the process up in the table of services.
  */
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/reboot.h>
@@ -28,7 +30,6 @@
 #include "proto/agent.h"
 #include "proto/control-link.h"
 
-/* A card may come back late from the namespace of an agent that died: 100 tries of 30 ms. */
 enum { CARD_TRIES_MAX = 100, CARD_DELAY_US = 30 * 1000, NOTIFY_MAX = 4096 };
 
 static int on_uevent(void *data, int fd, uint32_t events)
@@ -54,20 +55,41 @@ static void link_close(struct vm *vm)
 	(void)loop_timer_set(vm->card_timer, UINT64_MAX);
 }
 
+/* Moves the card to the agent's namespace. Nobody waits for a dead agent's namespace to end and give the card back:
+ * the engine's ends of the agent's connections belong to it too (a Unix socket is made in the namespace of who
+ * connects), so an attached container would keep it for hours. Init holds it and takes the card out itself. */
+static int move_card(struct vm *vm)
+{
+	_cleanup_close_ int to_fd = -EBADF;
+	char path[48];
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)vm->services[VM_AGENT].pid);
+	to_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (to_fd < 0)
+		return error_errno();
+	if (vm->netns_fd < 0) {
+		r = card_find(CONTROL_GUEST_MAC_TEXT);
+		if (r < 0)
+			return r;
+		vm->card_index = r;
+	}
+	r = card_move(vm->netns_fd, vm->card_index, to_fd);
+	if (r < 0)
+		return r;
+	fd_close(vm->netns_fd);
+	vm->netns_fd = take_fd(to_fd);
+	return 0;
+}
+
 /* Moves the card, or tries again shortly; an agent without a link still answers the port. */
 static int on_card_timer(void *data)
 {
 	struct vm *vm = data;
-	int r;
+	int r = move_card(vm);
 
-	r = card_find(CONTROL_GUEST_MAC_TEXT);
-	if (r > 0) {
-		int index = r;
-
-		r = card_move(index, vm->services[VM_AGENT].pid);
-		if (r == 0)
-			return link_send(vm, INIT_LINK_CARD, (uint64_t)index) < 0 ? (link_close(vm), 0) : 0;
-	}
+	if (r == 0)
+		return link_send(vm, INIT_LINK_CARD, (uint64_t)vm->card_index) < 0 ? (link_close(vm), 0) : 0;
 	if (++vm->card_tries < CARD_TRIES_MAX)
 		return loop_timer_set(vm->card_timer, CARD_DELAY_US);
 	log_errno(r, "moving the control card");
@@ -144,7 +166,7 @@ int vm_agent_start(struct vm *vm)
 
 static int restart(struct vm *vm, enum vm_service which)
 {
-	if (vm->phase >= VM_STOPPING_DOCKERD || vm->services[which].state != SERVICE_WAITING)
+	if (vm->services[which].state != SERVICE_WAITING || (vm->phase >= VM_STOPPING_DOCKERD && which != VM_AGENT))
 		return 0;
 	return which == VM_AGENT ? vm_agent_start(vm) : service_start(&vm->services[which]);
 }
@@ -180,6 +202,9 @@ static int service_gone(struct vm *vm, enum vm_service which, int status)
 
 	if (which == VM_AGENT)
 		link_close(vm);
+	/* The agent is wanted to the end: it drains the daemons' logs and hears a nearer deadline. */
+	if (vm->phase >= VM_STOPPING_DOCKERD && which == VM_AGENT)
+		return again ? loop_timer_set(vm->restart_timers[which], SERVICE_DELAY_US) : 0;
 	if (vm->phase >= VM_STOPPING_DOCKERD) {
 		vm->services[which].state = SERVICE_IDLE;
 		vm_stop_child_ended(vm);

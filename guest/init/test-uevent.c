@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -42,6 +44,24 @@ static void ignores(void **state)
 	assert_int_equal(block, 77);
 }
 
+/* A sender that never stops must not hold the reader: what is left waits for the next call. */
+static void flood(void **state)
+{
+	uint64_t block = 0;
+	int fds[2], i, left = 0;
+	char c = 'x';
+
+	assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), errno);
+	for (i = 0; i < UEVENT_READ_MAX + 5; i++)
+		assert_int_equal(send(fds[1], &c, 1, 0), 1);
+	assert_false(uevent_read_corrupt(fds[0], &block));
+	while (recv(fds[0], &c, 1, 0) == 1)
+		left++;
+	assert_int_equal(left, 5);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* The message ends where its length says, not at the next NUL. */
 static void bounded(void **state)
 {
@@ -64,7 +84,7 @@ static void port_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finds), cmocka_unit_test(ignores), cmocka_unit_test(bounded),
+		cmocka_unit_test(finds), cmocka_unit_test(ignores), cmocka_unit_test(bounded), cmocka_unit_test(flood),
 		cmocka_unit_test(port_names),
 	};
 

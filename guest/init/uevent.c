@@ -64,8 +64,9 @@ bool uevent_read_corrupt(int fd, uint64_t *ret_block)
 {
 	char msg[UEVENT_SIZE_MAX];
 	bool found = false;
+	int i;
 
-	for (;;) {
+	for (i = 0; i < UEVENT_READ_MAX; i++) {
 		struct sockaddr_nl from = {0};
 		socklen_t from_len = sizeof(from);
 		ssize_t n = recvfrom(fd, msg, sizeof(msg), 0, (struct sockaddr *)&from, &from_len);
@@ -77,4 +78,5 @@ bool uevent_read_corrupt(int fd, uint64_t *ret_block)
 		if (from_len >= sizeof(from) && from.nl_pid == 0 && !found)
 			found = uevent_parse_corrupt(msg, (size_t)n, ret_block);
 	}
+	return found;
 }

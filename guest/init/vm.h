@@ -47,6 +47,9 @@ struct vm {
 	struct loop_source *card_timer;
 	struct loop_source *stop_timer;
 	uint32_t card_tries;
+	int card_index;
+	int netns_fd;		 /* the namespace that has the card; -EBADF: it is still in ours */
+	bool dockerd_killed;	 /* while stopping */
 	uint64_t stop_deadline_us;
 	struct modules modules;
 };

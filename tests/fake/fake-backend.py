@@ -188,7 +188,7 @@ def serve(desktop, conn):
             if line.lower().startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
         body = json.loads(f.read(length)) if length else {}
-        if CONF.get("hang"):
+        if CONF.get("hang") and desktop.state != "off":
             time.sleep(3600)
         method, path = start[0], start[1]
         if (method, path) == ("GET", "/v1/status"):

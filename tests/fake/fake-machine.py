@@ -5,6 +5,7 @@
 Tests lay it out as libexec/caisson/caisson-machine of a fake prefix. A JSON file "fake-machine.json" beside it chooses the failure:
   die: exit with this code before anything;  fault: text of a fault reported instead of RUNNING;  never_ready: stay STARTING;
   ready_s: seconds until RUNNING;  linger_s: seconds it lives on after its backend is gone;  deaf: ignore the shutdown;
+  unread: with fault: once a message waits, make the file "unread", wait for the file "go", then fail with it unread;
   garbage: send a record that is not in the protocol.
 """
 import errno
@@ -111,6 +112,12 @@ def main():
     if "garbage" in CONF:
         chan.send(b'{"type":"exec","path":"/bin/sh"}')
         time.sleep(60)
+    if "unread" in CONF:
+        state(chan, "running")
+        select.select([chan], [], [])
+        CONF_FILE.with_name("unread").touch()
+        while not CONF_FILE.with_name("go").exists():
+            time.sleep(0.02)
     if "fault" in CONF:
         state(chan, "failed", CONF["fault"], -errno.EIO)
         sys.exit(1)

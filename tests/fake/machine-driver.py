@@ -62,8 +62,8 @@ class MachineDriver:
             return None
         try:
             data = self.near.recv(65536)
-        except ConnectionResetError:
-            data = b""
+        except ConnectionResetError:  # it left something of ours unread; what it said is still there
+            data = self.near.recv(65536)
         message = json.loads(data) if data else {"type": "end"}
         message["_at"] = time.monotonic() - self.start
         self.messages.append(message)

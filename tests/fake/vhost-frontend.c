@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* vhost-frontend: see the header. For tests and benches only. */
 #include "tests/fake/vhost-frontend.h"
 
 #include <errno.h>

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import stat
+import subprocess
 
 import pytest
 
@@ -87,3 +89,35 @@ def test_full_disk_and_long_home(new_desktop, session_desktop):
     assert d.container("echo alive") == "alive\n"
     assert d.status()["state"] == "running"
     assert d.stop().returncode == 0
+
+
+def with_open_kvm(d, node, *args):
+    """Runs caisson in a mount namespace whose /dev/kvm the account may open; what it starts stays there."""
+    script = 'mount --bind "$0" /dev/kvm && exec setpriv --reuid=%d --regid=%d --clear-groups "$@"' % (d.account.pw_uid, d.account.pw_gid)
+    return subprocess.run(["unshare", "-m", "sh", "-c", script, str(node), str(d.prefix / "bin" / "caisson"), *args], env=d.env(),
+                          cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150)
+
+
+def test_accelerator_is_proved_not_believed(new_desktop, work_dir):
+    """/dev/kvm opens. Where the probe says that it works the machine runs under KVM; where it opens and does not work
+    (kvm_pvm on nested hosts) the machine runs under TCG, says why, and remembers it (BCK-11)."""
+    if os.geteuid() != 0 or not os.path.exists("/dev/kvm"):
+        pytest.skip("needs root and /dev/kvm")
+    d = new_desktop()
+    node = work_dir / "kvm"
+    os.mknod(node, 0o666 | stat.S_IFCHR, os.stat("/dev/kvm").st_rdev)
+    os.chmod(node, 0o666)
+    try:
+        rows = {r["id"]: r for r in json.loads(with_open_kvm(d, node, "check", "--format", "json").stdout)}
+        assert rows["kvm-device"]["result"] == "ok", rows
+        works = rows["kvm-works"]["result"] == "ok"
+        started = with_open_kvm(d, node, "start", "--timeout", "120")
+        assert started.returncode == 0, started.stdout + started.stderr
+        accelerator = d.status()["accelerator"]
+        assert accelerator["used"] == ("kvm" if works else "tcg"), accelerator
+        if not works:
+            assert re.search(r"KVM", accelerator["reason"]) and "no isolation guarantee" in started.stdout + started.stderr
+            assert (d.state / "cache" / "accel.json").exists()
+    finally:
+        d.stop("--force")
+        node.unlink()

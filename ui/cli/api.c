@@ -3,6 +3,7 @@
 #include "ui/cli/api.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -10,6 +11,8 @@
 #include "base/fd.h"
 #include "base/sock.h"
 #include "base/spawn.h"
+
+enum { ONESHOT_END_MS = 5000 };
 
 extern char **environ;
 
@@ -100,6 +103,11 @@ void api_close(struct api *api)
 
 	api->fd = fd_close(api->fd);
 	if (api->pidfd >= 0) {
+		struct pollfd p = {.fd = api->pidfd, .events = POLLIN};
+
+		/* It has answered, or never will: its end is not waited for without end. */
+		if (poll(&p, 1, ONESHOT_END_MS) == 0)
+			(void)spawn_kill(api->pidfd, SIGKILL);
 		while (waitid(P_PIDFD, (id_t)api->pidfd, &info, WEXITED) < 0 && errno == EINTR)
 			;
 		api->pidfd = fd_close(api->pidfd);

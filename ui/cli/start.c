@@ -7,7 +7,6 @@
  */
 #include <string.h>
 
-#include "base/text.h"
 #include "ui/cli/launch.h"
 #include "ui/cli/lifecycle.h"
 
@@ -40,8 +39,6 @@ static void print_accelerator(struct cli *cli, const json_t *status)
 	const char *reason = json_text(accel, "reason", "");
 	char safe[512], safe_isolation[256];
 
-	/* The machine's reason may begin with what this line says anyway. */
-	reason = text_after(reason, "software emulation: ") ?: reason;
 	if (strcmp(json_text(accel, "used", ""), "tcg") != 0)
 		return;
 	printf("%s Software emulation: slower, %s%s%s.\n", output_mark(&cli->out, MARK_WARN),

@@ -56,8 +56,7 @@ static void print_vm(const struct cli *cli, const json_t *status)
 	const json_t *memory = json_object_get(status, "memory"), *accel = json_object_get(status, "accelerator");
 	int64_t mib = json_number(settings, "MemoryMiB", 0), available = json_number(memory, "available_bytes", -1);
 	int64_t used = json_number(disk, "used_bytes", -1), size = json_number(disk, "size_bytes", -1);
-	const char *accel_used = json_text(accel, "used", NULL), *full = json_text(accel, "reason", "");
-	const char *reason = text_after(full, "software emulation: ") ?: full; /* the row below says it */
+	const char *accel_used = json_text(accel, "used", NULL), *reason = json_text(accel, "reason", "");
 	char line[1024], a[32], b[32];
 	int n;
 

@@ -153,6 +153,17 @@ int lifecycle_stop(struct cli *cli, struct follow *f, bool force, bool detach)
 	return code;
 }
 
+/* Nothing runs: the one-shot API gives back what a killed backend could not (docker context, sockets). */
+static void tidy(const struct cli *cli)
+{
+	struct fault ignored = FAULT_INIT;
+	struct api api = API_INIT;
+
+	if (api_open_oneshot(cli, &api, &ignored) == 0)
+		(void)api_call(&api, "GET", "/v1/status", NULL, NULL, &ignored);
+	api_close(&api);
+}
+
 int run_stop(struct cli *cli, const struct invocation *inv)
 {
 	struct follow follow;
@@ -162,6 +173,7 @@ int run_stop(struct cli *cli, const struct invocation *inv)
 		return cli_failed(cli, NULL, r);
 	code = lifecycle_stop(cli, &follow, option_is(inv, "force"), option_is(inv, "detach"));
 	if (code == CLI_NOT_RUNNING) {
+		tidy(cli);
 		printf("The desktop is not running.\n");
 		code = CLI_OK;
 	} else if (code == CLI_OK && !option_is(inv, "detach")) {

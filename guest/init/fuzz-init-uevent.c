@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz-uevent: arbitrary bytes as a kernel uevent. */
+/* fuzz-init-uevent: arbitrary bytes as a kernel uevent. */
 #include "guest/init/uevent.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

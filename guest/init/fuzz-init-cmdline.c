@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz-cmdline: arbitrary text as kernel command line; what is accepted must make a well-formed table. */
+/* fuzz-init-cmdline: arbitrary text as kernel command line; what is accepted must make a well-formed table. */
 #include <stdlib.h>
 #include <string.h>
 
