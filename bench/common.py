@@ -35,7 +35,7 @@ def private_home(name):
 
 
 def run(argv, **kw):
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=kw.pop("timeout", 300), **kw)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=kw.pop("timeout", 120), **kw)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout

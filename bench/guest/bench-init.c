@@ -206,6 +206,20 @@ static void configure_cards(void)
 	close(s);
 }
 
+static int open_port(void)
+{
+	for (int device = 0; device < 8; device++) {
+		char path[32];
+		int fd;
+
+		snprintf(path, sizeof(path), "/dev/vport%dp1", device);
+		fd = open(path, O_RDWR);
+		if (fd >= 0)
+			return fd;
+	}
+	return -1;
+}
+
 int main(void)
 {
 	mkdir("/dev", 0755);
@@ -218,10 +232,11 @@ int main(void)
 	load_modules();
 	configure_cards();
 	if (fork() == 0) {
-		int fd = open("/dev/vport0p1", O_RDWR);
+		int fd;
 
-		if (fd < 0)
-			say("/dev/vport0p1");
+		/* The port appears a moment after its driver, under the number of its device. */
+		while ((fd = open_port()) < 0)
+			usleep(10000);
 		for (;;) {
 			serve(fd);
 			usleep(10000); /* the port reads 0 while the host end is not connected */
