@@ -234,6 +234,8 @@ int main(void)
 	if (fork() == 0) {
 		int fd;
 
+		/* An open that QEMU hears before its own handshake for the port is lost. */
+		sleep(2);
 		/* The port appears a moment after its driver, under the number of its device. */
 		while ((fd = open_port()) < 0)
 			usleep(10000);
@@ -242,6 +244,7 @@ int main(void)
 			usleep(10000); /* the port reads 0 while the host end is not connected */
 		}
 	}
+	sleep(3);
 	printf("bench-init: ready\n");
 	fflush(stdout);
 	serve_tcp();

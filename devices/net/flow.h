@@ -51,6 +51,9 @@ enum flow_flag {
 	FLOW_READY = 1 << 14,	 /* on the ready list */
 	FLOW_TIMED = 1 << 15,	 /* on a timer list */
 	FLOW_GONE = 1 << 16,	 /* both directions of the host socket are shut */
+	FLOW_EXCHANGE = 1 << 17, /* the host answers what the guest says: acknowledgements may wait for the answer */
+	FLOW_ACK_LATER = 1 << 18, /* one waits, to be sent by later_us */
+	FLOW_ACK_LISTED = 1 << 19, /* the flow stands in tcp-later's ring */
 };
 
 struct flow_key {
@@ -75,6 +78,8 @@ struct flow {
 	uint8_t retries, dup_acks, dups_due, timer_level;
 	uint32_t ready_next, ready_prev, timer_next, timer_prev; /* index + 1, 0: none */
 	uint64_t deadline_us;
+	uint64_t later_us;
+	uint64_t heard_us; /* when the guest's bytes last came, 0: never */
 };
 
 struct flow_list {

@@ -283,7 +283,7 @@ static void take_payload(struct tcp *tcp, struct flow *flow, const struct net_fr
 			tcp_want_room(tcp, flow, true);
 			return;
 		}
-		mark(tcp, flow, FLOW_ACK_DUE);
+		mark(tcp, flow, tcp_later(tcp, flow, taken));
 	}
 	if (fin) {
 		advance(flow, 1);

@@ -151,7 +151,7 @@ static int send_bare(struct tcp *tcp, struct flow *flow, uint8_t flags, uint32_t
 	out.ack = flow->rcv_nxt;
 	/* A duplicate acknowledgement must repeat the window, or it is taken for a window update. */
 	if (!(flags & NET_RST))
-		out.window = flow->flags & FLOW_ACK_DUE || flags ? tell_window(tcp, flow, false) : told_window(flow);
+		out.window = flow->flags & (FLOW_ACK_DUE | FLOW_ACK_LATER) || flags ? tell_window(tcp, flow, false) : told_window(flow);
 	return emit_bare(tcp, &out);
 }
 
@@ -160,7 +160,7 @@ static void sent(struct tcp *tcp, struct flow *flow, uint32_t n)
 	flow->snd_nxt += n;
 	if (seq_before(flow->snd_max, flow->snd_nxt))
 		flow->snd_max = flow->snd_nxt;
-	flow->flags &= ~FLOW_ACK_DUE;
+	tcp_later_sent(tcp, flow, false);
 	if (!(flow->flags & FLOW_TIMED))
 		flow_timer_arm(&tcp->flows, flow, flow->retries, tcp->now_us);
 }
@@ -281,7 +281,7 @@ static int send_frame(struct tcp *tcp, struct flow *flow, uint32_t want)
 	out.seq = flow->snd_nxt;
 	out.ack = flow->rcv_nxt;
 	/* Asking the socket costs a system call: only when the guest sent something since. */
-	out.window = flow->flags & FLOW_ACK_DUE ? tell_window(tcp, flow, false)
+	out.window = flow->flags & (FLOW_ACK_DUE | FLOW_ACK_LATER) ? tell_window(tcp, flow, false)
 						: told_window(flow);
 	out.payload_len = (uint32_t)n;
 	emit(tcp, &out, &room, mss);
@@ -316,7 +316,7 @@ static int send_acks(struct tcp *tcp, struct flow *flow)
 		if (r < 0)
 			return r;
 		if (flow->flags & FLOW_ACK_DUE)
-			flow->flags &= ~FLOW_ACK_DUE;
+			tcp_later_sent(tcp, flow, true);
 		else
 			flow->dups_due--;
 	}

@@ -39,11 +39,16 @@ void tcp_timers(struct tcp *tcp)
 	/* Ends: an expired flow is armed again only by tcp_run. While rings are stopped nothing is sent or counted. */
 	if (!tcp->up)
 		return;
+	tcp_later_run(tcp);
 	while ((flow = flow_timer_take(&tcp->flows, tcp->now_us)))
 		expire(tcp, flow);
 }
 
 uint64_t tcp_deadline(const struct tcp *tcp)
 {
-	return tcp->up ? flow_timer_next(&tcp->flows) : UINT64_MAX;
+	uint64_t flow = flow_timer_next(&tcp->flows), later = tcp_later_next(tcp);
+
+	if (!tcp->up)
+		return UINT64_MAX;
+	return flow < later ? flow : later;
 }

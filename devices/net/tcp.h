@@ -22,6 +22,9 @@
 #include "proto/net-frame.h"
 
 enum {
+	TCP_LATER_MAX = 256,	   /* acknowledgements that wait at a time */
+	TCP_LATER_US = 10000,	   /* and how long */
+	TCP_LATER_BYTES = 16384,   /* larger segments are bulk */
 	TCP_SCALE = 8,		   /* of the window we tell, RFC 7323 */
 	TCP_RETRIES_SYN = 6,	   /* a guest that does not answer SYN: about two minutes */
 	TCP_RETRIES_DATA = 15,	   /* nor data: about 9 minutes */
@@ -42,8 +45,18 @@ struct tcp_stats {
 	uint64_t resets;      /* flows that ended with RST, either way */
 };
 
+struct tcp_later_entry {
+	uint64_t handle;
+	uint64_t at_us;
+};
+struct tcp_later {
+	uint32_t first, n;
+	struct tcp_later_entry entry[TCP_LATER_MAX];
+};
+
 struct tcp {
 	struct flow_table flows;
+	struct tcp_later later;
 	const struct wire_ops *wire;
 	void *wire_data;
 	struct wire_caps caps; /* set by tcp_wire_up */
@@ -96,6 +109,12 @@ void tcp_timers(struct tcp *tcp);
 uint64_t tcp_deadline(const struct tcp *tcp);
 
 /* ---- between the files of the engine ---- */
+
+/* tcp-later.c, see there. */
+uint32_t tcp_later(struct tcp *tcp, struct flow *flow, uint32_t len);
+void tcp_later_sent(struct tcp *tcp, struct flow *flow, bool bare);
+void tcp_later_run(struct tcp *tcp);
+uint64_t tcp_later_next(const struct tcp *tcp);
 
 /* Sequence numbers compare modulo 2^32, RFC 9293, 3.4. */
 static inline bool seq_before(uint32_t a, uint32_t b)

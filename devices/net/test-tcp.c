@@ -393,6 +393,62 @@ static void test_fin_again(void **state)
 	assert_int_equal(m.tcp.flows.slots.n_used, 0);
 }
 
+/* One request of the guest, one answer of the host a millisecond later. Return: frames that took. */
+static unsigned int exchange(struct guest *g, int peer)
+{
+	unsigned int n;
+
+	say(g, NET_ACK, "question", 8, 60000);
+	n = (unsigned int)m.n_sent;
+	assert_int_equal(recv(m.peers[peer], buffer, 20, MSG_DONTWAIT), 8);
+	m.now_us += 1000;
+	memory_net_clear(&m);
+	assert_int_equal(write(m.peers[peer], "answer", 6), 6);
+	memory_net_run(&m);
+	assert_int_equal(m.n_sent, 1);
+	assert_int_equal(heard(0)->payload_len, 6);
+	assert_int_equal(heard(0)->tcp.ack, g->seq); /* the answer acknowledges the question */
+	g->ack += 6;
+	return n + (unsigned int)m.n_sent;
+}
+
+static void test_acknowledgements_wait_for_answers(void **state)
+{
+	struct guest g;
+	int peer = open_flow(&g);
+	uint64_t begun;
+
+	memory_net_clear(&m);
+	m.now_us += 5000000;
+	memory_net_run(&m); /* the clock of a round is set before its segments */
+	assert_int_equal(exchange(&g, peer), 2); /* nobody knows yet that an answer follows */
+	assert_int_equal(exchange(&g, peer), 1);
+	assert_int_equal(exchange(&g, peer), 1);
+	/* No answer: acknowledged after a hundredth of a second, and the next one at once. */
+	say(&g, NET_ACK, "hm", 2, 60000);
+	assert_int_equal(m.n_sent, 0);
+	begun = m.now_us;
+	while (!m.n_sent && m.now_us < begun + 2 * TCP_LATER_US) {
+		m.now_us = tcp_deadline(&m.tcp);
+		memory_net_run(&m);
+	}
+	assert_int_equal(m.n_sent, 1);
+	assert_int_equal(heard(0)->tcp.ack, g.seq);
+	assert_true(tcp_deadline(&m.tcp) == UINT64_MAX);
+	say(&g, NET_ACK, "hm", 2, 60000);
+	assert_int_equal(m.n_sent, 1);
+	assert_int_equal(recv(m.peers[peer], buffer, 20, MSG_DONTWAIT), 4);
+	/* The second segment in a row never waits. */
+	m.now_us += 5000000;
+	memory_net_run(&m); /* the clock of a round is set before its segments */
+	assert_int_equal(exchange(&g, peer), 2);
+	say(&g, NET_ACK, "a", 1, 60000);
+	assert_int_equal(m.n_sent, 0);
+	say(&g, NET_ACK, "b", 1, 60000);
+	assert_int_equal(m.n_sent, 1);
+	assert_int_equal(heard(0)->tcp.ack, g.seq);
+}
+
 static void test_resets(void **state)
 {
 	struct guest g;
@@ -654,6 +710,7 @@ int main(void)
 		T(test_host_to_guest), T(test_offload),	   T(test_no_offload),	T(test_window),
 		T(test_fast_retransmit), T(test_guest_to_host), T(test_back_pressure), T(test_close),
 		T(test_half_closed_for_long),
+		T(test_acknowledgements_wait_for_answers),
 		T(test_resets),	       T(test_guest_opens), T(test_full),	T(test_no_buffers),
 		T(test_silent_guest), T(test_guest_drops), T(test_loss_after_gigabytes),
 		T(test_window_of_retransmission), T(test_loss_after_closed_window), T(test_reset_while_opening),
