@@ -74,7 +74,7 @@ def main():
     port = free_port()
     log = open(where / "link.log", "w+b")
     qemu = subprocess.Popen([
-        "qemu-system-x86_64", "-machine", "q35,memory-backend=m", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", os.environ.get("CAISSON_BENCH_CPU", "max"),
+        "qemu-system-x86_64", "-machine", "q35,memory-backend=m", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", os.environ.get("CAISSON_BENCH_CPU", "max,la57=off,erms=off,fsrm=off"),
         "-smp", "2", "-m", "1024", "-object", "memory-backend-memfd,id=m,size=1024M,share=on", "-nodefaults", "-no-user-config",
         "-display", "none", "-no-reboot", "-kernel", str(image / "vmlinux"), "-initrd", str(initrd),
         "-append", "console=ttyS0 quiet panic=-1 rdinit=/init", "-serial", f"file:{where}/console.log",

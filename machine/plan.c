@@ -64,7 +64,7 @@ static int add_base(struct plan *plan, const struct plan_input *input)
 		ADD("-cpu", "host");
 	} else {
 		ADD("-accel", "tcg,thread=multi,tb-size=256");
-		ADD("-cpu", "max,la57=off");
+		ADD("-cpu", "max,la57=off,erms=off,fsrm=off");
 	}
 	ADD("-smp", "cpus=%u,maxcpus=%u,sockets=1", input->cpus, input->cpus);
 	ADD("-m", "size=%uM", input->memory_mib);

@@ -30,7 +30,7 @@ static const char *const golden[] = {
 		    "dump-guest-core=off,mem-merge=off",
 	"-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
 	"-accel", "tcg,thread=multi,tb-size=256",
-	"-cpu", "max,la57=off",
+	"-cpu", "max,la57=off,erms=off,fsrm=off",
 	"-smp", "cpus=2,maxcpus=2,sockets=1",
 	"-m", "size=2048M",
 	"-object", "memory-backend-memfd,id=memory,size=2048M,share=on,merge=off,dump=off",
