@@ -156,7 +156,7 @@ class Net:
         self.control.settimeout(10)
         ready = self.control.recv(256)
         assert ready and struct.unpack("<H", ready[:2])[0] == 1, f"no DEVICE_READY: {ready} {self.process.wait(1)} " + open(self.dir + "/net.log").read()
-        self.tap = subprocess.Popen([self.tap_path, str(front.fileno()), sys.executable, os.path.abspath(__file__), "guest"],
+        self.tap = subprocess.Popen([self.tap_path, f"--fd={front.fileno()}", sys.executable, os.path.abspath(__file__), "guest"],
                                     pass_fds=[front.fileno()], env=self.env)
         front.close()
         for _ in range(100):
