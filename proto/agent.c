@@ -134,6 +134,108 @@ static void put_time(const struct agent_message *m, struct bytes_writer *w)
 	bytes_put64(w, m->time.realtime_ns);
 }
 
+static void get_addr(struct bytes_reader *r, struct net_addr *addr)
+{
+	const void *src = bytes_get(r, sizeof(addr->byte));
+
+	if (src)
+		memcpy(addr->byte, src, sizeof(addr->byte));
+}
+
+static uint32_t get_id(struct bytes_reader *r)
+{
+	uint32_t id = bytes_get32(r);
+
+	if (id == 0)
+		r->ok = false;
+	return id;
+}
+
+static void get_port_open(struct agent_message *m, struct bytes_reader *r)
+{
+	uint32_t udp;
+
+	m->port_open.id = get_id(r);
+	udp = bytes_get32(r);
+	m->port_open.udp = udp == 1;
+	m->port_open.host_port = bytes_get16(r);
+	m->port_open.target_port = bytes_get16(r);
+	get_addr(r, &m->port_open.host);
+	get_addr(r, &m->port_open.target);
+	if (udp > 1 || !m->port_open.host_port || !m->port_open.target_port)
+		r->ok = false;
+}
+
+static void put_port_open(const struct agent_message *m, struct bytes_writer *w)
+{
+	bytes_put32(w, m->port_open.id);
+	bytes_put32(w, m->port_open.udp);
+	bytes_put16(w, m->port_open.host_port);
+	bytes_put16(w, m->port_open.target_port);
+	bytes_put(w, m->port_open.host.byte, sizeof(m->port_open.host.byte));
+	bytes_put(w, m->port_open.target.byte, sizeof(m->port_open.target.byte));
+}
+
+static void get_port_close(struct agent_message *m, struct bytes_reader *r)
+{
+	m->port_close.id = get_id(r);
+}
+
+static void put_port_close(const struct agent_message *m, struct bytes_writer *w)
+{
+	bytes_put32(w, m->port_close.id);
+}
+
+static void get_port_result(struct agent_message *m, struct bytes_reader *r)
+{
+	m->port_result.id = get_id(r);
+	m->port_result.status = bytes_get32(r);
+	if (m->port_result.status >= AGENT_PORT_STATUS_MAX)
+		r->ok = false;
+}
+
+static void put_port_result(const struct agent_message *m, struct bytes_writer *w)
+{
+	bytes_put32(w, m->port_result.id);
+	bytes_put32(w, m->port_result.status);
+}
+
+bool agent_net_ok(const struct net_addr *addr, uint32_t prefix_len)
+{
+	if (prefix_len > 8 * sizeof(addr->byte) || (net_addr_is_v4(addr) && prefix_len < 96))
+		return false;
+	for (uint32_t i = prefix_len; i < 8 * sizeof(addr->byte); i++)
+		if (addr->byte[i / 8] & (0x80 >> i % 8))
+			return false;
+	return true;
+}
+
+static void get_net(struct agent_message *m, struct bytes_reader *r)
+{
+	static const struct net_addr none;
+	uint32_t prefix_len;
+
+	m->net.index = bytes_get32(r);
+	m->net.n = bytes_get32(r);
+	get_addr(r, &m->net.addr);
+	prefix_len = bytes_get32(r);
+	m->net.prefix_len = (uint8_t)prefix_len;
+	if (m->net.n > AGENT_NETS_MAX || !agent_net_ok(&m->net.addr, prefix_len))
+		r->ok = false;
+	else if (m->net.n == 0 && (m->net.index || prefix_len || !net_addr_equal(&m->net.addr, &none)))
+		r->ok = false;
+	else if (m->net.n > 0 && m->net.index >= m->net.n)
+		r->ok = false;
+}
+
+static void put_net(const struct agent_message *m, struct bytes_writer *w)
+{
+	bytes_put32(w, m->net.index);
+	bytes_put32(w, m->net.n);
+	bytes_put(w, m->net.addr.byte, sizeof(m->net.addr.byte));
+	bytes_put32(w, m->net.prefix_len);
+}
+
 static void get_nothing(struct agent_message *m _unused_, struct bytes_reader *r _unused_)
 {
 }
@@ -148,10 +250,15 @@ static const struct agent_row rows[AGENT_TYPE_MAX] = {
 	[AGENT_FAILED] = {get_failed, put_failed, AGENT_TO_MACHINE, 24},
 	[AGENT_PONG] = {get_ping, put_ping, AGENT_TO_MACHINE, 8},
 	[AGENT_STATS] = {get_stats, put_stats, AGENT_TO_MACHINE, 40},
+	[AGENT_PORT_OPEN] = {get_port_open, put_port_open, AGENT_TO_MACHINE, 44},
+	[AGENT_PORT_CLOSE] = {get_port_close, put_port_close, AGENT_TO_MACHINE, 4},
+	[AGENT_PORT_RESET] = {get_nothing, put_nothing, AGENT_TO_MACHINE, 0},
+	[AGENT_NET] = {get_net, put_net, AGENT_TO_MACHINE, 28},
 	[AGENT_PING] = {get_ping, put_ping, AGENT_TO_GUEST, 8},
 	[AGENT_SHUTDOWN] = {get_shutdown, put_shutdown, AGENT_TO_GUEST, 8},
 	[AGENT_TIME] = {get_time, put_time, AGENT_TO_GUEST, 8},
 	[AGENT_STATS_GET] = {get_nothing, put_nothing, AGENT_TO_GUEST, 0},
+	[AGENT_PORT_RESULT] = {get_port_result, put_port_result, AGENT_TO_GUEST, 8},
 };
 
 static const struct agent_row *row_of(uint32_t type)
@@ -219,6 +326,7 @@ const char *agent_stage_name(uint32_t stage)
 		[AGENT_STAGE_STOPPING] = "stopping",
 		[AGENT_STAGE_ENGINE_STOPPED] = "engine-stopped",
 		[AGENT_STAGE_UNMOUNTED] = "unmounted",
+		[AGENT_STAGE_NETWORK] = "network",
 	};
 	_Static_assert(ARRAY_SIZE(names) == AGENT_STAGE_MAX, "a stage without a name");
 

@@ -14,9 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/net-frame.h"
+
 #define AGENT_MAGIC 0x314e5343u /* "CSN1" */
 enum { AGENT_VERSION = 1, AGENT_HEADER_SIZE = 16, AGENT_BODY_MAX = 48,
-       AGENT_FRAME_MAX = AGENT_HEADER_SIZE + AGENT_BODY_MAX };
+       AGENT_FRAME_MAX = AGENT_HEADER_SIZE + AGENT_BODY_MAX,
+       AGENT_PORTS_MAX = 4096, /* published at once */
+       AGENT_NETS_MAX = 256 };
 /* Name of the virtio-serial port: /dev/virtio-ports/ does not exist without udev, init finds it in sysfs. */
 #define AGENT_PORT_NAME "org.caisson.agent"
 
@@ -27,12 +31,17 @@ enum agent_type {
 	AGENT_FAILED = 3,   /* the VM cannot go on; it powers off afterwards */
 	AGENT_PONG = 4,
 	AGENT_STATS = 5,
+	AGENT_PORT_OPEN = 6,  /* a container's port wants to be published; answered by PORT_RESULT */
+	AGENT_PORT_CLOSE = 7, /* it is gone */
+	AGENT_PORT_RESET = 8, /* the agent is fresh: whatever was published is gone */
+	AGENT_NET = 9,	      /* one subnet of a bridge in the VM; the list is sent whole when it changes */
 	/* machine to guest */
 	AGENT_PING = 16,
 	AGENT_SHUTDOWN = 17, /* stop containers within the deadline, unmount, power off */
 	AGENT_TIME = 18,     /* set the wall clock */
 	AGENT_STATS_GET = 19,
-	AGENT_TYPE_MAX = 20,
+	AGENT_PORT_RESULT = 20,
+	AGENT_TYPE_MAX = 21,
 };
 enum agent_direction { AGENT_TO_MACHINE, AGENT_TO_GUEST };
 
@@ -46,7 +55,8 @@ enum agent_stage {
 	AGENT_STAGE_STOPPING = 7,
 	AGENT_STAGE_ENGINE_STOPPED = 8,
 	AGENT_STAGE_UNMOUNTED = 9,     /* data disk clean; power-off follows */
-	AGENT_STAGE_MAX = 10,
+	AGENT_STAGE_NETWORK = 10,      /* the data card has its lease; comes at any time */
+	AGENT_STAGE_MAX = 11,
 };
 enum agent_cause {
 	AGENT_CAUSE_INTERNAL = 1,
@@ -64,6 +74,19 @@ enum agent_cause {
 	AGENT_CAUSE_MAX = 13,
 };
 
+/* Why a port is not published. */
+enum agent_port_status {
+	AGENT_PORT_OK = 0,
+	AGENT_PORT_IN_USE = 1,
+	AGENT_PORT_DENIED = 2,	     /* no request on the host asked for it */
+	AGENT_PORT_NO_PRIVILEGE = 3, /* below 1024 */
+	AGENT_PORT_ADDRESS = 4,	     /* no such address on the host */
+	AGENT_PORT_LIMIT = 5,
+	AGENT_PORT_UNSUPPORTED = 6,
+	AGENT_PORT_UNAVAILABLE = 7, /* nobody is there to publish it */
+	AGENT_PORT_STATUS_MAX = 8,
+};
+
 struct agent_message {
 	enum agent_type type;
 	uint32_t seq;
@@ -79,6 +102,16 @@ struct agent_message {
 			uint64_t data_total, data_available; /* bytes on the data disk */
 			uint64_t uptime_us;
 		} stats;
+		struct {
+			uint32_t id; /* the guest's, not 0 */
+			bool udp;
+			uint16_t host_port, target_port; /* not 0 */
+			struct net_addr host, target;	 /* on the host; in the VM */
+		} port_open;
+		struct { uint32_t id; } port_close;
+		struct { uint32_t id, status; } port_result; /* enum agent_port_status */
+		/* Entry INDEX of N; no bit of ADDR is set behind PREFIX_LEN (of 128). N 0: there is none, the rest is 0. */
+		struct { uint32_t index, n; struct net_addr addr; uint8_t prefix_len; } net;
 	};
 };
 
@@ -88,5 +121,7 @@ int agent_encode(const struct agent_message *message, uint8_t *dst);
  * 0: more bytes are needed; -EBADMSG: wrong magic, type, direction, length or enumeration value. */
 int agent_decode(struct agent_message *ret, enum agent_direction direction, const uint8_t *src, size_t len);
 const char *agent_stage_name(uint32_t stage);
+/* True when ADDR is a network: no bit behind PREFIX_LEN (of 128), which is 96 or more for an IPv4 one. */
+bool agent_net_ok(const struct net_addr *addr, uint32_t prefix_len);
 /* A sentence for the user, "the root image is damaged (block %llu)" without the number. */
 const char *agent_cause_text(uint32_t cause);

@@ -1,21 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz-net-frame: any bytes as a frame; what parses must lie within it, and an echo reply is no longer than its request. */
+/* fuzz-net-frame: any bytes as a frame; what parses must lie within it. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "proto/net-frame.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { COPY_MAX = 2048 };
+static bool within(const struct net_frame *f, size_t head, size_t total)
+{
+	switch (f->kind) {
+	case NET_KIND_TCP:
+	case NET_KIND_UDP:
+	case NET_KIND_ECHO:
+	case NET_KIND_FRAGMENT:
+		return f->ip && f->l4_off <= head && (size_t)f->payload_off + f->payload_len <= total &&
+		       f->payload_off + f->payload_len == f->l4_off + f->l4_len;
+	case NET_KIND_NDP:
+		return f->v6 && (size_t)f->l4_off + f->l4_len <= head && f->ndp.target.byte[0] != 0xff;
+	default:
+		return true;
+	}
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint8_t mac[NET_MAC_LEN] = {2};
 	struct net_frame frame;
 	struct net_vnet vnet = {0};
-	size_t extra = 0, n;
-	uint8_t copy[COPY_MAX], reply[NET_ARP_FRAME_LEN] = {0};
+	size_t extra = 0;
+	uint8_t reply[NET_ARP_FRAME_LEN] = {0};
 
 	if (size >= NET_VNET_LEN) {
 		net_vnet_decode(&vnet, data);
@@ -25,20 +38,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (net_frame_parse(&frame, data, size, size + extra))
 		return 0;
-	(void)net_vnet_check(&vnet, &frame);
-	if (frame.kind == NET_KIND_TCP || frame.kind == NET_KIND_ECHO) {
-		if (frame.l4_off >= size || (size_t)frame.payload_off + frame.payload_len > size + extra ||
-		    frame.payload_off + frame.payload_len != frame.l4_off + frame.l4_len)
-			abort();
-		(void)net_pseudo_sum(&frame);
-	}
+	if (!within(&frame, size, size + extra))
+		abort();
+	/* An offload that is let through names a checksum within the transport header. */
+	if (!net_vnet_check(&vnet, &frame) && vnet.flags & NET_VNET_NEEDS_CSUM && frame.kind != NET_KIND_OTHER &&
+	    (size_t)vnet.csum_start + vnet.csum_offset + 2 > frame.payload_off)
+		abort();
+	(void)net_pseudo_sum(&frame);
 	if (frame.kind == NET_KIND_ARP)
 		net_frame_build_arp(reply, &frame, mac);
-	if (frame.kind == NET_KIND_ECHO && !extra && size <= sizeof(copy)) {
-		memcpy(copy, data, size);
-		n = net_frame_build_echo(copy, size, &frame, mac);
-		if (n > size || net_frame_parse(&frame, copy, n, n) || frame.kind == NET_KIND_ECHO)
-			abort();
-	}
 	return 0;
 }

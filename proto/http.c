@@ -435,6 +435,22 @@ static int step_chunked(struct http_body *body, char c)
 	}
 }
 
+uint64_t http_body_plain(const struct http_body *body)
+{
+	if (body->done || (body->framing == HTTP_BODY_CHUNKED && body->step != STEP_DATA))
+		return 0;
+	return body->remaining;
+}
+
+void http_body_skip(struct http_body *body, uint64_t n)
+{
+	body->remaining -= n;
+	if (!body->remaining && body->framing == HTTP_BODY_CHUNKED)
+		body->step = STEP_DATA_CR;
+	else if (!body->remaining)
+		body->done = true;
+}
+
 ssize_t http_body_decode(struct http_body *body, const char *src, size_t len, struct http_slice *ret_data)
 {
 	size_t at = 0;
@@ -456,11 +472,7 @@ ssize_t http_body_decode(struct http_body *body, const char *src, size_t len, st
 		return (ssize_t)at;
 	ret_data->p = src + at;
 	ret_data->len = len - at < body->remaining ? len - at : (size_t)body->remaining;
-	body->remaining -= ret_data->len;
-	if (!body->remaining && body->framing == HTTP_BODY_CHUNKED)
-		body->step = STEP_DATA_CR;
-	else if (!body->remaining)
-		body->done = true;
+	http_body_skip(body, ret_data->len);
 	return (ssize_t)(at + ret_data->len);
 }
 

@@ -79,6 +79,10 @@ void http_body_start(struct http_body *body, const struct http_head *head);
 /* Takes bytes off SRC[0..LEN): *RET_DATA (a slice of SRC, may be empty) is payload. Call again with the rest until it
  * takes nothing. HTTP_BODY_TO_END and _RAW are never done by themselves. Return: bytes taken; -EBADMSG. */
 ssize_t http_body_decode(struct http_body *body, const char *src, size_t len, struct http_slice *ret_data);
+/* Payload bytes that come next without any framing between them, for callers that move them unseen ... */
+uint64_t http_body_plain(const struct http_body *body);
+/* ... and that they moved N (at most that many). */
+void http_body_skip(struct http_body *body, uint64_t n);
 
 /* Encoders into a bytes_writer; anything that would not decode again makes w->ok false. */
 void http_put_request(struct bytes_writer *w, const char *method, const char *target);

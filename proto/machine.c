@@ -7,11 +7,13 @@
  */
 #include "proto/machine.h"
 
+#include <arpa/inet.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/path.h"
+#include "base/text.h"
 
 enum { CPUS_MAX = 1024, MEMORY_MIB_MAX = 16 * 1024 * 1024, DEADLINE_MS_MAX = 24 * 3600 * 1000 };
 #define DISK_MIB_MAX ((json_int_t)64 * 1024 * 1024)
@@ -28,6 +30,15 @@ static const char *const accel_names[MACHINE_ACCEL_MAX] = {
 static const char *const type_names[MACHINE_TYPE_MAX] = {
 	[MACHINE_LAUNCH] = "launch",   [MACHINE_SHUTDOWN] = "shutdown", [MACHINE_STATS_GET] = "stats-get",
 	[MACHINE_STATE_IS] = "state", [MACHINE_STAGE] = "stage",	 [MACHINE_STATS] = "stats",
+	[MACHINE_NET_LINK] = "net-link", [MACHINE_PORT_OPEN] = "port-open",  [MACHINE_PORT_CLOSE] = "port-close",
+	[MACHINE_PORT_RESET] = "port-reset", [MACHINE_GUEST_NETS] = "guest-nets",
+	[MACHINE_PORT_RESULT] = "port-result",
+};
+static const char *const status_names[AGENT_PORT_STATUS_MAX] = {
+	[AGENT_PORT_OK] = "ok",		  [AGENT_PORT_IN_USE] = "in-use",
+	[AGENT_PORT_DENIED] = "denied",	  [AGENT_PORT_NO_PRIVILEGE] = "no-privilege",
+	[AGENT_PORT_ADDRESS] = "address", [AGENT_PORT_LIMIT] = "limit",
+	[AGENT_PORT_UNSUPPORTED] = "unsupported", [AGENT_PORT_UNAVAILABLE] = "unavailable",
 };
 
 static void json_freep(json_t **json)
@@ -63,6 +74,11 @@ int machine_accel_parse(const char *name, enum machine_accel *ret)
 	return 0;
 }
 
+size_t machine_n_fds(enum machine_type type)
+{
+	return type == MACHINE_NET_LINK ? 1 : 0;
+}
+
 /* Encoding. JSON integers are signed: a count above INT64_MAX is an error of the caller. */
 
 static bool fits(uint64_t v)
@@ -74,7 +90,8 @@ static json_t *encode_launch(const struct machine_plan *p)
 {
 	if ((unsigned int)p->accel >= MACHINE_ACCEL_MAX || !fits(p->disk_mib))
 		return NULL;
-	return json_pack("{s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "type", type_names[MACHINE_LAUNCH],
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "type",
+			 type_names[MACHINE_LAUNCH], "mtu", (json_int_t)(p->mtu ? p->mtu : DATA_MTU_DEFAULT),
 			 "cpus", (json_int_t)p->cpus, "memory_mib", (json_int_t)p->memory_mib, "disk_mib",
 			 (json_int_t)p->disk_mib, "accel", accel_names[p->accel], "image_dir", p->image_dir,
 			 "data_dir", p->data_dir, "run_dir", p->run_dir, "log_dir", p->log_dir, "cache_dir",
@@ -94,15 +111,87 @@ static json_t *encode_stats(const struct machine_message *m)
 {
 	if (!fits(m->stats.mem_total) || !fits(m->stats.mem_available) || !fits(m->stats.data_total) ||
 	    !fits(m->stats.data_available) || !fits(m->stats.net_flows) || !fits(m->stats.net_rx_bytes) ||
-	    !fits(m->stats.net_tx_bytes))
+	    !fits(m->stats.net_tx_bytes) || !fits(m->stats.data_net_flows) || !fits(m->stats.data_net_rx_bytes) ||
+	    !fits(m->stats.data_net_tx_bytes))
 		return NULL;
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "type", type_names[MACHINE_STATS],
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "type",
+			 type_names[MACHINE_STATS],
 			 "mem_total", (json_int_t)m->stats.mem_total, "mem_available",
 			 (json_int_t)m->stats.mem_available, "data_total", (json_int_t)m->stats.data_total,
 			 "data_available", (json_int_t)m->stats.data_available, "net_flows",
 			 (json_int_t)m->stats.net_flows, "net_rx_bytes", (json_int_t)m->stats.net_rx_bytes,
 			 "net_tx_bytes", (json_int_t)m->stats.net_tx_bytes, "qemu_pid",
-			 (json_int_t)m->stats.qemu_pid, "net_pid", (json_int_t)m->stats.net_pid);
+			 (json_int_t)m->stats.qemu_pid, "net_pid", (json_int_t)m->stats.net_pid,
+			 "data_net_flows", (json_int_t)m->stats.data_net_flows, "data_net_rx_bytes",
+			 (json_int_t)m->stats.data_net_rx_bytes, "data_net_tx_bytes",
+			 (json_int_t)m->stats.data_net_tx_bytes, "data_net_pid",
+			 (json_int_t)m->stats.data_net_pid);
+}
+
+/* TEXT is at least INET6_ADDRSTRLEN. */
+static const char *addr_text(const struct net_addr *addr, char *text)
+{
+	if (net_addr_is_v4(addr))
+		return inet_ntop(AF_INET, addr->byte + 12, text, INET6_ADDRSTRLEN);
+	return inet_ntop(AF_INET6, addr->byte, text, INET6_ADDRSTRLEN);
+}
+
+static json_t *encode_port_open(const struct machine_message *m)
+{
+	char host[INET6_ADDRSTRLEN], target[INET6_ADDRSTRLEN];
+
+	return json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:I}", "type", type_names[MACHINE_PORT_OPEN], "id",
+			 (json_int_t)m->port_open.id, "protocol", m->port_open.udp ? "udp" : "tcp", "host_ip",
+			 addr_text(&m->port_open.host, host), "host_port", (json_int_t)m->port_open.host_port,
+			 "target_ip", addr_text(&m->port_open.target, target), "target_port",
+			 (json_int_t)m->port_open.target_port);
+}
+
+static json_t *encode_guest_nets(const struct machine_message *m)
+{
+	json_t *nets = json_array();
+	char addr[INET6_ADDRSTRLEN];
+
+	if (m->guest_nets.n > NETCTL_NETS_MAX)
+		nets = (json_decref(nets), NULL);
+	for (size_t i = 0; nets && i < m->guest_nets.n; i++) {
+		const struct netctl_net *net = &m->guest_nets.net[i];
+		bool ok = agent_net_ok(&net->addr, net->prefix_len);
+		unsigned int len = net->prefix_len - (ok && net_addr_is_v4(&net->addr) ? 96u : 0u);
+
+		if (!ok || json_array_append_new(nets, json_sprintf("%s/%u", addr_text(&net->addr, addr), len)) < 0)
+			nets = (json_decref(nets), NULL);
+	}
+	/* Takes the reference, NULL makes it fail. */
+	return json_pack("{s:s, s:o}", "type", type_names[MACHINE_GUEST_NETS], "nets", nets);
+}
+
+static json_t *encode_port_result(const struct machine_message *m)
+{
+	if (m->port_result.status >= AGENT_PORT_STATUS_MAX)
+		return NULL;
+	return json_pack("{s:s, s:I, s:s}", "type", type_names[MACHINE_PORT_RESULT], "id",
+			 (json_int_t)m->port_result.id, "status", status_names[m->port_result.status]);
+}
+
+static json_t *encode_network(const struct machine_message *m)
+{
+	switch (m->type) {
+	case MACHINE_NET_LINK:
+	case MACHINE_PORT_RESET:
+		return json_pack("{s:s}", "type", type_names[m->type]);
+	case MACHINE_PORT_OPEN:
+		return encode_port_open(m);
+	case MACHINE_PORT_CLOSE:
+		return json_pack("{s:s, s:I}", "type", type_names[MACHINE_PORT_CLOSE], "id",
+				 (json_int_t)m->port_close.id);
+	case MACHINE_GUEST_NETS:
+		return encode_guest_nets(m);
+	case MACHINE_PORT_RESULT:
+		return encode_port_result(m);
+	default:
+		return NULL;
+	}
 }
 
 int machine_encode(const struct machine_message *message, char *dst, size_t size)
@@ -133,7 +222,8 @@ int machine_encode(const struct machine_message *message, char *dst, size_t size
 	case MACHINE_STATS:
 		json = encode_stats(message);
 		break;
-	case MACHINE_TYPE_MAX:
+	default:
+		json = encode_network(message);
 		break;
 	}
 	if (!json)
@@ -183,12 +273,12 @@ static int decode_launch(struct machine_plan *p, json_t *json, struct fault *fau
 	static const char *const path_keys[] = {"image_dir", "data_dir", "run_dir", "log_dir", "cache_dir"};
 	char *const path_dst[] = {p->image_dir, p->data_dir, p->run_dir, p->log_dir, p->cache_dir};
 	const char *type, *accel, *paths[ARRAY_SIZE(path_keys)];
-	json_int_t cpus, memory, disk;
+	json_int_t cpus, memory, disk, mtu;
 	json_error_t error;
 	int r;
 
-	if (json_unpack_ex(json, &error, JSON_STRICT, "{s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "type",
-			   &type, "cpus", &cpus, "memory_mib", &memory, "disk_mib", &disk, "accel", &accel,
+	if (json_unpack_ex(json, &error, JSON_STRICT, "{s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}",
+			   "type", &type, "mtu", &mtu, "cpus", &cpus, "memory_mib", &memory, "disk_mib", &disk, "accel", &accel,
 			   path_keys[0], &paths[0], path_keys[1], &paths[1], path_keys[2], &paths[2],
 			   path_keys[3], &paths[3], path_keys[4], &paths[4]) < 0)
 		return unpack_error(fault, &error);
@@ -197,6 +287,8 @@ static int decode_launch(struct machine_plan *p, json_t *json, struct fault *fau
 		r = decode_range(fault, "memory_mib", memory, 1, MEMORY_MIB_MAX);
 	if (!r)
 		r = decode_range(fault, "disk_mib", disk, 1, DISK_MIB_MAX);
+	if (!r)
+		r = decode_range(fault, "mtu", mtu, DATA_MTU_MIN, DATA_MTU_MAX);
 	if (r)
 		return r;
 	r = decode_name(fault, "accel", accel, accel_names, MACHINE_ACCEL_MAX);
@@ -205,6 +297,7 @@ static int decode_launch(struct machine_plan *p, json_t *json, struct fault *fau
 	p->cpus = (uint32_t)cpus;
 	p->memory_mib = (uint32_t)memory;
 	p->disk_mib = (uint64_t)disk;
+	p->mtu = (uint16_t)mtu;
 	p->accel = (enum machine_accel)r;
 	for (size_t i = 0; i < ARRAY_SIZE(path_keys); i++) {
 		if (!path_is_clean_absolute(paths[i]))
@@ -284,22 +377,21 @@ static int decode_stage(struct machine_message *m, json_t *json, struct fault *f
 
 static int decode_stats(struct machine_message *m, json_t *json, struct fault *fault)
 {
-	json_int_t v[7], qemu_pid, net_pid;
+	json_int_t v[10], pid[3];
 	json_error_t error;
 	const char *type;
 	int r = 0;
 
-	if (json_unpack_ex(json, &error, JSON_STRICT, "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "type",
-			   &type, "mem_total", &v[0], "mem_available", &v[1], "data_total", &v[2],
+	if (json_unpack_ex(json, &error, JSON_STRICT, "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+			   "type", &type, "mem_total", &v[0], "mem_available", &v[1], "data_total", &v[2],
 			   "data_available", &v[3], "net_flows", &v[4], "net_rx_bytes", &v[5], "net_tx_bytes",
-			   &v[6], "qemu_pid", &qemu_pid, "net_pid", &net_pid) < 0)
+			   &v[6], "qemu_pid", &pid[0], "net_pid", &pid[1], "data_net_flows", &v[7],
+			   "data_net_rx_bytes", &v[8], "data_net_tx_bytes", &v[9], "data_net_pid", &pid[2]) < 0)
 		return unpack_error(fault, &error);
 	for (size_t i = 0; i < ARRAY_SIZE(v) && !r; i++)
 		r = decode_range(fault, "stats", v[i], 0, INT64_MAX);
-	if (!r)
-		r = decode_range(fault, "qemu_pid", qemu_pid, 0, INT32_MAX);
-	if (!r)
-		r = decode_range(fault, "net_pid", net_pid, 0, INT32_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(pid) && !r; i++)
+		r = decode_range(fault, "pid", pid[i], 0, INT32_MAX);
 	if (r)
 		return r;
 	m->stats.mem_total = (uint64_t)v[0];
@@ -309,8 +401,126 @@ static int decode_stats(struct machine_message *m, json_t *json, struct fault *f
 	m->stats.net_flows = (uint64_t)v[4];
 	m->stats.net_rx_bytes = (uint64_t)v[5];
 	m->stats.net_tx_bytes = (uint64_t)v[6];
-	m->stats.qemu_pid = (int32_t)qemu_pid;
-	m->stats.net_pid = (int32_t)net_pid;
+	m->stats.data_net_flows = (uint64_t)v[7];
+	m->stats.data_net_rx_bytes = (uint64_t)v[8];
+	m->stats.data_net_tx_bytes = (uint64_t)v[9];
+	m->stats.qemu_pid = (int32_t)pid[0];
+	m->stats.net_pid = (int32_t)pid[1];
+	m->stats.data_net_pid = (int32_t)pid[2];
+	return 0;
+}
+
+/* One way to write an address: what inet_ntop would have written. */
+static int decode_addr(struct fault *fault, const char *key, const char *text, struct net_addr *ret)
+{
+	char again[INET6_ADDRSTRLEN];
+	struct net_addr addr;
+	struct in_addr v4;
+
+	if (inet_pton(AF_INET, text, &v4) == 1)
+		addr = net_addr4(ntohl(v4.s_addr));
+	else if (inet_pton(AF_INET6, text, addr.byte) != 1)
+		return refuse(fault, key, "is not an address");
+	if (strcmp(addr_text(&addr, again), text) != 0)
+		return refuse(fault, key, "is not written the usual way");
+	*ret = addr;
+	return 0;
+}
+
+static int decode_port_open(struct machine_message *m, json_t *json, struct fault *fault)
+{
+	json_int_t id, host_port, target_port;
+	const char *type, *proto, *host, *target;
+	json_error_t error;
+	int r;
+
+	if (json_unpack_ex(json, &error, JSON_STRICT, "{s:s, s:I, s:s, s:s, s:I, s:s, s:I}", "type", &type, "id", &id,
+			   "protocol", &proto, "host_ip", &host, "host_port", &host_port, "target_ip", &target,
+			   "target_port", &target_port) < 0)
+		return unpack_error(fault, &error);
+	r = decode_range(fault, "id", id, 1, UINT32_MAX);
+	if (!r)
+		r = decode_range(fault, "host_port", host_port, 1, UINT16_MAX);
+	if (!r)
+		r = decode_range(fault, "target_port", target_port, 1, UINT16_MAX);
+	if (!r)
+		r = decode_addr(fault, "host_ip", host, &m->port_open.host);
+	if (!r)
+		r = decode_addr(fault, "target_ip", target, &m->port_open.target);
+	if (r)
+		return r;
+	m->port_open.udp = !strcmp(proto, "udp");
+	if (!m->port_open.udp && strcmp(proto, "tcp") != 0)
+		return refuse(fault, "protocol", "has an unknown value");
+	m->port_open.id = (uint32_t)id;
+	m->port_open.host_port = (uint16_t)host_port;
+	m->port_open.target_port = (uint16_t)target_port;
+	return 0;
+}
+
+static int decode_net(struct fault *fault, const char *text, struct netctl_net *ret)
+{
+	const char *slash = text ? strchr(text, '/') : NULL;
+	char addr[INET6_ADDRSTRLEN];
+	uint64_t len;
+	int r;
+
+	if (!slash || (size_t)(slash - text) >= sizeof(addr) || text_parse_u64(slash + 1, 128, &len))
+		return refuse(fault, "nets", "has something that is no subnet");
+	memcpy(addr, text, (size_t)(slash - text));
+	addr[slash - text] = '\0';
+	r = decode_addr(fault, "nets", addr, &ret->addr);
+	if (r)
+		return r;
+	if (net_addr_is_v4(&ret->addr))
+		len += 96;
+	ret->prefix_len = (uint8_t)len;
+	return agent_net_ok(&ret->addr, (uint32_t)len) ? 0 : refuse(fault, "nets", "has something that is no subnet");
+}
+
+static int decode_guest_nets(struct machine_message *m, json_t *json, struct fault *fault)
+{
+	json_t *nets, *value;
+	json_error_t error;
+	const char *type;
+	size_t i;
+	int r;
+
+	if (json_unpack_ex(json, &error, JSON_STRICT, "{s:s, s:o}", "type", &type, "nets", &nets) < 0)
+		return unpack_error(fault, &error);
+	if (!json_is_array(nets) || json_array_size(nets) > NETCTL_NETS_MAX)
+		return refuse(fault, "nets", "is not a list, or too long");
+	json_array_foreach(nets, i, value) {
+		r = decode_net(fault, json_string_value(value), &m->guest_nets.net[i]);
+		if (r)
+			return r;
+	}
+	m->guest_nets.n = (uint16_t)json_array_size(nets);
+	return 0;
+}
+
+static int decode_port_id(struct machine_message *m, json_t *json, struct fault *fault)
+{
+	const char *type, *status = status_names[0];
+	json_error_t error;
+	json_int_t id;
+	int r;
+
+	if (json_unpack_ex(json, &error, JSON_STRICT,
+			   m->type == MACHINE_PORT_RESULT ? "{s:s, s:I, s:s}" : "{s:s, s:I}", "type", &type, "id",
+			   &id, "status", &status) < 0)
+		return unpack_error(fault, &error);
+	r = decode_range(fault, "id", id, 1, UINT32_MAX);
+	if (!r)
+		r = decode_name(fault, "status", status, status_names, AGENT_PORT_STATUS_MAX);
+	if (r < 0)
+		return r;
+	if (m->type == MACHINE_PORT_RESULT) {
+		m->port_result.id = (uint32_t)id;
+		m->port_result.status = (uint32_t)r;
+	} else {
+		m->port_close.id = (uint32_t)id;
+	}
 	return 0;
 }
 
@@ -322,7 +532,16 @@ static int decode_body(struct machine_message *m, json_t *json, struct fault *fa
 	case MACHINE_SHUTDOWN:
 		return decode_shutdown(m, json, fault);
 	case MACHINE_STATS_GET:
-		return json_object_size(json) == 1 ? 0 : refuse(fault, "stats-get", "has a body");
+	case MACHINE_NET_LINK:
+	case MACHINE_PORT_RESET:
+		return json_object_size(json) == 1 ? 0 : refuse(fault, type_names[m->type], "has a body");
+	case MACHINE_PORT_OPEN:
+		return decode_port_open(m, json, fault);
+	case MACHINE_GUEST_NETS:
+		return decode_guest_nets(m, json, fault);
+	case MACHINE_PORT_CLOSE:
+	case MACHINE_PORT_RESULT:
+		return decode_port_id(m, json, fault);
 	case MACHINE_STATE_IS:
 		return decode_state(m, json, fault);
 	case MACHINE_STAGE:

@@ -2,7 +2,8 @@
 /*
  * machine: frames between the backend and the machine process (Unix seqpacket, inherited at descriptor 3
  * of caisson-machine). Each record is one JSON object with a "type"; at most MACHINE_FRAME_MAX bytes; unknown
- * types, unknown keys, missing keys and values out of range are refused. Pure codec (jansson).
+ * types, unknown keys, missing keys and values out of range are refused. One type brings a descriptor, see
+ * machine_n_fds. Pure codec (jansson).
  */
 #pragma once
 
@@ -12,6 +13,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "proto/agent.h"
+#include "proto/data-card.h"
+#include "proto/netctl-types.h"
 
 enum { MACHINE_FRAME_MAX = 16384 };
 
@@ -36,6 +40,7 @@ struct machine_plan {
 	uint32_t memory_mib;
 	uint64_t disk_mib;
 	enum machine_accel accel;
+	uint16_t mtu;		  /* of the data card; 0: DATA_MTU_DEFAULT */
 	char image_dir[PATH_MAX]; /* vmlinux initrd.cpio root.img image.json */
 	char data_dir[PATH_MAX];  /* Docker.raw */
 	char run_dir[PATH_MAX];	  /* engine.sock echo.sock; 0700 */
@@ -50,6 +55,12 @@ enum machine_type {
 	MACHINE_STATE_IS,  /* machine to backend: state, accel (KVM or TCG once known), accel_reason, fault */
 	MACHINE_STAGE,	   /* machine to backend: a stage with its time since launch */
 	MACHINE_STATS,	   /* machine to backend */
+	MACHINE_NET_LINK,  /* machine to backend, 1 descriptor: netctl of a data net that has just been started */
+	MACHINE_PORT_OPEN, /* machine to backend: a container's port wants to be published */
+	MACHINE_PORT_CLOSE,
+	MACHINE_PORT_RESET, /* machine to backend: all of them are gone */
+	MACHINE_GUEST_NETS, /* machine to backend: the subnets of the VM's bridges, all of them */
+	MACHINE_PORT_RESULT, /* backend to machine: the answer to each PORT_OPEN; OK, or why not */
 	MACHINE_TYPE_MAX,
 };
 
@@ -72,7 +83,18 @@ struct machine_message {
 			uint64_t mem_total, mem_available, data_total, data_available;
 			uint64_t net_flows, net_rx_bytes, net_tx_bytes;
 			int32_t qemu_pid, net_pid; /* 0: not running */
+			uint64_t data_net_flows, data_net_rx_bytes, data_net_tx_bytes;
+			int32_t data_net_pid;
 		} stats;
+		struct {
+			uint32_t id; /* not 0; unique among those that are open */
+			bool udp;
+			struct net_addr host, target;
+			uint16_t host_port, target_port; /* not 0 */
+		} port_open;
+		struct { uint32_t id; } port_close;
+		struct { uint16_t n; struct netctl_net net[NETCTL_NETS_MAX]; } guest_nets;
+		struct { uint32_t id, status; } port_result; /* enum agent_port_status */
 	};
 };
 
@@ -80,6 +102,8 @@ struct machine_message {
 int machine_encode(const struct machine_message *message, char *dst, size_t size);
 /* Return: 0; -EBADMSG with FAULT (may be NULL) naming the key. */
 int machine_decode(struct machine_message *ret, const char *src, size_t len, struct fault *fault);
+/* How many descriptors travel beside a message of TYPE. */
+size_t machine_n_fds(enum machine_type type);
 const char *machine_state_name(enum machine_state state);
 const char *machine_accel_name(enum machine_accel accel);
 /* Return: 0 or -EINVAL. */

@@ -9,22 +9,24 @@
 #include "proto/net-frame.h"
 
 enum {
-	ETH_IP4 = 0x0800,
-	ETH_ARP = 0x0806,
-	ETH_IP6 = 0x86dd,
-	PROTO_ICMP = 1,
-	PROTO_TCP = 6,
 	ARP_REQUEST = 1,
-	ARP_REPLY = 2,
 	ICMP_ECHO_REQUEST = 8,
-	ICMP_ECHO_REPLY = 0,
+	ICMP6_ECHO_REQUEST = 128,
+	IP4_MORE = 0x2000,
+	IP4_OFFSET = 0x1fff,
+	IP6_OFFSET = 0xfff8,
+	IP_PACKET_MAX = 65535,
+	NDP_NEIGHBOUR_LEN = 24, /* NS, NA without options */
+	NDP_SOLICIT_LEN = 8,	/* RS */
+	NDP_OPTION_SOURCE = 1,
 	OPTION_END = 0,
 	OPTION_NOP = 1,
 	OPTION_MSS = 2,
 	OPTION_SCALE = 3,
-	SCALE_MAX = 14,	   /* RFC 7323 section 2.3 */
-	TCP_CSUM_OFF = 16, /* of the checksum within the TCP header */
-	HOP_LIMIT = 64,
+	SCALE_MAX = 14, /* RFC 7323 section 2.3 */
+	/* Of the checksum within its header. */
+	TCP_CSUM_OFF = 16,
+	UDP_CSUM_OFF = 6,
 };
 
 uint64_t net_sum(uint64_t sum, const void *data, size_t len)
@@ -73,8 +75,7 @@ static struct net_addr addr4_load(const uint8_t *p)
 	return net_addr4(be32_load(p));
 }
 
-static uint64_t pseudo_sum(bool v6, const struct net_addr *src, const struct net_addr *dst, uint8_t proto,
-			   uint32_t len)
+uint64_t net_pseudo_sum_of(const struct net_addr *src, const struct net_addr *dst, bool v6, uint8_t proto, uint32_t len)
 {
 	size_t off = v6 ? 0 : 12;
 	uint64_t sum = net_sum(0, src->byte + off, 16 - off);
@@ -87,7 +88,9 @@ static uint64_t pseudo_sum(bool v6, const struct net_addr *src, const struct net
 
 uint64_t net_pseudo_sum(const struct net_frame *frame)
 {
-	return pseudo_sum(frame->v6, &frame->src, &frame->dst, PROTO_TCP, frame->l4_len);
+	if (frame->ip_proto == NET_IP_ICMP)
+		return 0;
+	return net_pseudo_sum_of(&frame->src, &frame->dst, frame->v6, frame->ip_proto, frame->l4_len);
 }
 
 static int parse_options(struct net_frame *ret, const uint8_t *p, size_t len)
@@ -132,8 +135,9 @@ static int parse_tcp(struct net_frame *ret, const uint8_t *head, size_t head_len
 	ret->tcp.dst_port = be16_load(p + 2);
 	ret->tcp.seq = be32_load(p + 4);
 	ret->tcp.ack = be32_load(p + 8);
-	ret->tcp.flags = p[13] & 0x1f;
+	ret->tcp.flags = p[13] & 0x3f;
 	ret->tcp.window = be16_load(p + 14);
+	ret->tcp.urgent = be16_load(p + 18);
 	ret->tcp.mss = 0;
 	ret->tcp.scale = -1;
 	ret->payload_off = (uint32_t)(ret->l4_off + n);
@@ -141,14 +145,30 @@ static int parse_tcp(struct net_frame *ret, const uint8_t *head, size_t head_len
 	return parse_options(ret, p + NET_TCP_LEN, n - NET_TCP_LEN);
 }
 
-static int parse_icmp(struct net_frame *ret, const uint8_t *head, size_t head_len)
+static int parse_udp(struct net_frame *ret, const uint8_t *head, size_t head_len)
 {
 	const uint8_t *p = head + ret->l4_off;
+	size_t n;
 
-	if (ret->l4_len < NET_ECHO_LEN || head_len - ret->l4_off < NET_ECHO_LEN)
+	if (ret->l4_len < NET_UDP_LEN || head_len - ret->l4_off < NET_UDP_LEN)
 		return NET_FRAME_E_SHORT;
-	if (p[0] != ICMP_ECHO_REQUEST || p[1])
-		return 0;
+	n = be16_load(p + 4);
+	if (n < NET_UDP_LEN || n > ret->l4_len)
+		return NET_FRAME_E_LENGTH;
+	ret->udp.no_checksum = !be16_load(p + 6);
+	if (ret->v6 && ret->udp.no_checksum)
+		return NET_FRAME_E_CHECKSUM; /* RFC 8200, 8.1 */
+	ret->kind = NET_KIND_UDP;
+	ret->udp.src_port = be16_load(p);
+	ret->udp.dst_port = be16_load(p + 2);
+	ret->l4_len = (uint32_t)n;
+	ret->payload_off = ret->l4_off + NET_UDP_LEN;
+	ret->payload_len = (uint32_t)n - NET_UDP_LEN;
+	return 0;
+}
+
+static int parse_echo(struct net_frame *ret, const uint8_t *p)
+{
 	ret->kind = NET_KIND_ECHO;
 	ret->echo.id = be16_load(p + 4);
 	ret->echo.seq = be16_load(p + 6);
@@ -157,11 +177,100 @@ static int parse_icmp(struct net_frame *ret, const uint8_t *head, size_t head_le
 	return 0;
 }
 
+/* Options of neighbour discovery, RFC 4861, 4.6: in units of 8 bytes, none of length 0. */
+static int parse_ndp_options(struct net_frame *ret, const uint8_t *p, size_t len)
+{
+	while (len) {
+		size_t n = len < 2 ? 0 : (size_t)p[1] * 8;
+
+		if (!n || n > len)
+			return NET_FRAME_E_LENGTH;
+		if (p[0] == NDP_OPTION_SOURCE && n == 8) {
+			ret->ndp.has_mac = true;
+			memcpy(ret->ndp.mac, p + 2, NET_MAC_LEN);
+		}
+		p += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* What RFC 4861 (6.1.1, 7.1.1, 7.1.2) tells to discard is NET_KIND_OTHER. */
+static int parse_ndp(struct net_frame *ret, const uint8_t *head, size_t head_len)
+{
+	static const struct net_addr none;
+	const uint8_t *p = head + ret->l4_off;
+	size_t fixed = p[0] == NET_NDP_RS ? NDP_SOLICIT_LEN : NDP_NEIGHBOUR_LEN;
+	int r;
+
+	/* Behind a Fragment header neighbour discovery does not count (RFC 6980). */
+	if (ret->l4_off != NET_ETH_LEN + NET_IP6_LEN)
+		return 0;
+	if (p[1] || head[NET_ETH_LEN + 7] != NET_NDP_HOP_LIMIT || ret->l4_len < fixed || ret->l4_len > head_len - ret->l4_off)
+		return 0;
+	ret->ndp.type = p[0];
+	if (p[0] != NET_NDP_RS) {
+		memcpy(ret->ndp.target.byte, p + 8, 16);
+		if (ret->ndp.target.byte[0] == 0xff)
+			return 0;
+	}
+	r = parse_ndp_options(ret, p + fixed, ret->l4_len - fixed);
+	if (r)
+		return r;
+	/* Who has no address yet has no business to tell a neighbour's. */
+	if (ret->ndp.has_mac && net_addr_equal(&ret->src, &none))
+		return 0;
+	ret->kind = NET_KIND_NDP;
+	return 0;
+}
+
+static int parse_icmp(struct net_frame *ret, const uint8_t *head, size_t head_len)
+{
+	const uint8_t *p = head + ret->l4_off;
+
+	if (ret->l4_len < NET_ECHO_LEN || head_len - ret->l4_off < NET_ECHO_LEN)
+		return NET_FRAME_E_SHORT;
+	if (p[0] == (ret->v6 ? ICMP6_ECHO_REQUEST : ICMP_ECHO_REQUEST) && !p[1])
+		return parse_echo(ret, p);
+	if (ret->v6 && (p[0] == NET_NDP_RS || p[0] == NET_NDP_NS || p[0] == NET_NDP_NA))
+		return parse_ndp(ret, head, head_len);
+	return 0;
+}
+
+static int parse_transport(struct net_frame *ret, const uint8_t *head, size_t head_len)
+{
+	switch (ret->ip_proto) {
+	case NET_IP_TCP:
+		return parse_tcp(ret, head, head_len);
+	case NET_IP_UDP:
+		return parse_udp(ret, head, head_len);
+	case NET_IP_ICMP:
+		return ret->v6 ? 0 : parse_icmp(ret, head, head_len);
+	case NET_IP_ICMP6:
+		return ret->v6 ? parse_icmp(ret, head, head_len) : 0;
+	default:
+		return 0;
+	}
+}
+
+/* RET holds the piece's fields and, as its transport part, its data. */
+static int parse_fragment(struct net_frame *ret)
+{
+	/* The last piece may be of any length, the others are whole units of 8; none reaches beyond the largest packet. */
+	if (!ret->l4_len || (ret->fragment.more && ret->l4_len % 8) || ret->fragment.offset + ret->l4_len > IP_PACKET_MAX)
+		return NET_FRAME_E_FRAGMENT;
+	ret->kind = NET_KIND_FRAGMENT;
+	ret->payload_off = ret->l4_off;
+	ret->payload_len = ret->l4_len;
+	return 0;
+}
+
 static int parse_ip4(struct net_frame *ret, const uint8_t *head, size_t head_len, size_t total)
 {
 	const uint8_t *p = head + NET_ETH_LEN;
 	size_t room = total - NET_ETH_LEN;
 	size_t n, packet;
+	uint16_t piece;
 
 	if (head_len - NET_ETH_LEN < NET_IP4_LEN)
 		return NET_FRAME_E_SHORT;
@@ -173,20 +282,45 @@ static int parse_ip4(struct net_frame *ret, const uint8_t *head, size_t head_len
 		return NET_FRAME_E_SHORT;
 	if (net_fold(net_sum(0, p, n)) != 0xffff)
 		return NET_FRAME_E_CHECKSUM;
-	if (be16_load(p + 6) & 0x3fff)
-		return NET_FRAME_E_FRAGMENT;
+	ret->ip = true;
+	ret->ip_proto = p[9];
 	ret->src = addr4_load(p + 12);
 	ret->dst = addr4_load(p + 16);
 	ret->l4_off = (uint16_t)(NET_ETH_LEN + n);
 	ret->l4_len = (uint32_t)(packet - n);
-	if (p[9] == PROTO_TCP)
-		return parse_tcp(ret, head, head_len);
-	if (p[9] == PROTO_ICMP)
-		return parse_icmp(ret, head, head_len);
-	return 0;
+	piece = be16_load(p + 6);
+	if (!(piece & (IP4_MORE | IP4_OFFSET)))
+		return parse_transport(ret, head, head_len);
+	ret->fragment.id = be16_load(p + 4);
+	ret->fragment.offset = (uint16_t)((piece & IP4_OFFSET) * 8);
+	ret->fragment.more = piece & IP4_MORE;
+	ret->fragment.proto = p[9];
+	return parse_fragment(ret);
 }
 
-/* Extension headers are not followed: a packet with one is NET_KIND_OTHER. */
+/* The extension header behind IPv6's own; a fragment's data may begin with further ones, which makes it OTHER later. */
+static int parse_ip6_fragment(struct net_frame *ret, const uint8_t *head, size_t head_len)
+{
+	const uint8_t *p = head + ret->l4_off;
+	uint16_t piece;
+
+	if (ret->l4_len < NET_FRAGMENT_LEN || head_len - ret->l4_off < NET_FRAGMENT_LEN)
+		return NET_FRAME_E_SHORT;
+	piece = be16_load(p + 2);
+	ret->l4_off += NET_FRAGMENT_LEN;
+	ret->l4_len -= NET_FRAGMENT_LEN;
+	ret->ip_proto = p[0];
+	if (!(piece & (IP6_OFFSET | 1)))
+		return parse_transport(ret, head, head_len); /* a whole packet, RFC 6946 */
+	ret->fragment.proto = p[0];
+	ret->fragment.id = be32_load(p + 4);
+	ret->fragment.offset = piece & IP6_OFFSET;
+	ret->fragment.more = piece & 1;
+	return parse_fragment(ret);
+}
+
+/* Other extension headers are not followed: a packet with one is NET_KIND_OTHER. So are jumbograms (RFC 2675), whose length
+ * field is 0. */
 static int parse_ip6(struct net_frame *ret, const uint8_t *head, size_t head_len, size_t total)
 {
 	const uint8_t *p = head + NET_ETH_LEN;
@@ -195,7 +329,9 @@ static int parse_ip6(struct net_frame *ret, const uint8_t *head, size_t head_len
 		return NET_FRAME_E_SHORT;
 	if (p[0] >> 4 != 6 || be16_load(p + 4) > total - NET_ETH_LEN - NET_IP6_LEN)
 		return NET_FRAME_E_LENGTH;
+	ret->ip = true;
 	ret->v6 = true;
+	ret->ip_proto = p[6];
 	memcpy(ret->src.byte, p + 8, 16);
 	memcpy(ret->dst.byte, p + 24, 16);
 	/* A mapped address has no place on a wire, and would be taken for IPv4 behind this point. */
@@ -203,7 +339,7 @@ static int parse_ip6(struct net_frame *ret, const uint8_t *head, size_t head_len
 		return 0;
 	ret->l4_off = NET_ETH_LEN + NET_IP6_LEN;
 	ret->l4_len = be16_load(p + 4);
-	return p[6] == PROTO_TCP ? parse_tcp(ret, head, head_len) : 0;
+	return p[6] == NET_IP_FRAGMENT ? parse_ip6_fragment(ret, head, head_len) : parse_transport(ret, head, head_len);
 }
 
 static int parse_arp(struct net_frame *ret, const uint8_t *head, size_t head_len)
@@ -237,13 +373,13 @@ int net_frame_parse(struct net_frame *ret, const uint8_t *head, size_t head_len,
 	memcpy(frame.dst_mac, head, NET_MAC_LEN);
 	memcpy(frame.src_mac, head + NET_MAC_LEN, NET_MAC_LEN);
 	switch (be16_load(head + 12)) {
-	case ETH_IP4:
+	case NET_ETH_IP4:
 		r = parse_ip4(&frame, head, head_len, total);
 		break;
-	case ETH_IP6:
+	case NET_ETH_IP6:
 		r = parse_ip6(&frame, head, head_len, total);
 		break;
-	case ETH_ARP:
+	case NET_ETH_ARP:
 		r = parse_arp(&frame, head, head_len);
 		break;
 	default:
@@ -279,141 +415,37 @@ void net_vnet_encode(const struct net_vnet *vnet, uint8_t dst[static NET_VNET_LE
 	le16_store(dst + 10, vnet->num_buffers);
 }
 
+/* Where FRAME's transport checksum lies; 0: it has none that could be left to us. */
+static uint16_t checksum_offset(const struct net_frame *frame)
+{
+	return frame->kind == NET_KIND_TCP ? TCP_CSUM_OFF : frame->kind == NET_KIND_UDP ? UDP_CSUM_OFF : 0;
+}
+
 int net_vnet_check(const struct net_vnet *vnet, const struct net_frame *frame)
 {
-	bool tcp = frame->kind == NET_KIND_TCP;
+	bool needs = vnet->flags & NET_VNET_NEEDS_CSUM;
+	bool fits;
 
 	if (vnet->flags & ~(NET_VNET_NEEDS_CSUM | NET_VNET_DATA_VALID))
 		return NET_FRAME_E_OFFLOAD;
-	if (tcp && vnet->flags & NET_VNET_NEEDS_CSUM &&
-	    (vnet->csum_start != frame->l4_off || vnet->csum_offset != TCP_CSUM_OFF))
+	if (needs && frame->kind != NET_KIND_OTHER &&
+	    (vnet->csum_start != frame->l4_off || !vnet->csum_offset || vnet->csum_offset != checksum_offset(frame)))
 		return NET_FRAME_E_OFFLOAD;
 	switch (vnet->gso_type & ~NET_VNET_GSO_ECN) {
 	case NET_VNET_GSO_NONE:
 		return 0;
 	case NET_VNET_GSO_TCP4:
+		fits = frame->kind == NET_KIND_TCP && !frame->v6;
+		break;
 	case NET_VNET_GSO_TCP6:
-		/* The header must promise a checksum to be made per segment, and name a size. */
-		if (tcp && frame->v6 == ((vnet->gso_type & ~NET_VNET_GSO_ECN) == NET_VNET_GSO_TCP6) &&
-		    vnet->flags & NET_VNET_NEEDS_CSUM && vnet->gso_size)
-			return 0;
-		return NET_FRAME_E_OFFLOAD;
+		fits = frame->kind == NET_KIND_TCP && frame->v6;
+		break;
+	case NET_VNET_GSO_UDP_L4:
+		fits = frame->kind == NET_KIND_UDP && vnet->gso_type == NET_VNET_GSO_UDP_L4;
+		break;
 	default:
 		return NET_FRAME_E_OFFLOAD;
 	}
-}
-
-static void build_eth(uint8_t *dst, const uint8_t *to, const uint8_t *from, uint16_t type)
-{
-	memcpy(dst, to, NET_MAC_LEN);
-	memcpy(dst + NET_MAC_LEN, from, NET_MAC_LEN);
-	be16_store(dst + 12, type);
-}
-
-static void build_ip4(uint8_t *p, const struct net_tcp_out *out, uint32_t l4_len)
-{
-	memset(p, 0, NET_IP4_LEN);
-	p[0] = 0x45;
-	be16_store(p + 2, (uint16_t)(NET_IP4_LEN + l4_len));
-	be16_store(p + 6, 0x4000); /* do not fragment; the identification may be 0 then (RFC 6864) */
-	p[8] = HOP_LIMIT;
-	p[9] = PROTO_TCP;
-	memcpy(p + 12, out->src.byte + 12, 4);
-	memcpy(p + 16, out->dst.byte + 12, 4);
-	le16_store(p + 10, (uint16_t)~net_fold(net_sum(0, p, NET_IP4_LEN)));
-}
-
-static void build_ip6(uint8_t *p, const struct net_tcp_out *out, uint32_t l4_len)
-{
-	memset(p, 0, 8);
-	p[0] = 0x60;
-	be16_store(p + 4, (uint16_t)l4_len);
-	p[6] = PROTO_TCP;
-	p[7] = HOP_LIMIT;
-	memcpy(p + 8, out->src.byte, 16);
-	memcpy(p + 24, out->dst.byte, 16);
-}
-
-size_t net_frame_build_tcp(uint8_t dst[static NET_HEAD_OUT_MAX], const struct net_tcp_out *out)
-{
-	size_t l3_len = out->v6 ? NET_IP6_LEN : NET_IP4_LEN;
-	uint8_t *p = dst + NET_ETH_LEN + l3_len;
-	size_t n = NET_TCP_LEN;
-	uint32_t l4_len;
-
-	if (out->mss) {
-		p[n] = OPTION_MSS;
-		p[n + 1] = 4;
-		be16_store(p + n + 2, out->mss);
-		n += 4;
-	}
-	if (out->scale >= 0) {
-		p[n] = OPTION_NOP;
-		p[n + 1] = OPTION_SCALE;
-		p[n + 2] = 3;
-		p[n + 3] = (uint8_t)out->scale;
-		n += 4;
-	}
-	l4_len = (uint32_t)n + out->payload_len;
-	be16_store(p, out->src_port);
-	be16_store(p + 2, out->dst_port);
-	be32_store(p + 4, out->seq);
-	be32_store(p + 8, out->ack);
-	p[12] = (uint8_t)(n / 4 << 4);
-	p[13] = out->flags;
-	be16_store(p + 14, out->window);
-	le16_store(p + TCP_CSUM_OFF, net_fold(pseudo_sum(out->v6, &out->src, &out->dst, PROTO_TCP, l4_len)));
-	be16_store(p + 18, 0);
-	build_eth(dst, out->dst_mac, out->src_mac, out->v6 ? ETH_IP6 : ETH_IP4);
-	if (out->v6)
-		build_ip6(dst + NET_ETH_LEN, out, l4_len);
-	else
-		build_ip4(dst + NET_ETH_LEN, out, l4_len);
-	return NET_ETH_LEN + l3_len + n;
-}
-
-void net_frame_finish_tcp(uint8_t *head, size_t head_len, bool v6, uint64_t payload_sum)
-{
-	size_t l4_off = NET_ETH_LEN + (v6 ? NET_IP6_LEN : NET_IP4_LEN);
-
-	/* The field holds the pseudo-header's part, so it is simply summed with the rest. */
-	payload_sum = net_sum(payload_sum, head + l4_off, head_len - l4_off);
-	le16_store(head + l4_off + TCP_CSUM_OFF, (uint16_t)~net_fold(payload_sum));
-}
-
-void net_frame_build_arp(uint8_t dst[static NET_ARP_FRAME_LEN], const struct net_frame *request,
-			 const uint8_t mac[static NET_MAC_LEN])
-{
-	uint8_t *p = dst + NET_ETH_LEN;
-
-	build_eth(dst, request->arp.sender_mac, mac, ETH_ARP);
-	be16_store(p, 1);
-	be16_store(p + 2, ETH_IP4);
-	p[4] = NET_MAC_LEN;
-	p[5] = 4;
-	be16_store(p + 6, ARP_REPLY);
-	memcpy(p + 8, mac, NET_MAC_LEN);
-	memcpy(p + 14, request->arp.target.byte + 12, 4);
-	memcpy(p + 18, request->arp.sender_mac, NET_MAC_LEN);
-	memcpy(p + 24, request->arp.sender.byte + 12, 4);
-}
-
-size_t net_frame_build_echo(uint8_t *packet, size_t len, const struct net_frame *frame,
-			    const uint8_t mac[static NET_MAC_LEN])
-{
-	uint8_t *ip = packet + NET_ETH_LEN;
-	uint8_t *icmp = packet + frame->l4_off;
-	size_t n = (size_t)frame->l4_off + frame->l4_len;
-
-	n = n < len ? n : len;
-	build_eth(packet, frame->src_mac, mac, ETH_IP4);
-	memcpy(ip + 12, frame->dst.byte + 12, 4);
-	memcpy(ip + 16, frame->src.byte + 12, 4);
-	ip[8] = HOP_LIMIT;
-	le16_store(ip + 10, 0);
-	le16_store(ip + 10, (uint16_t)~net_fold(net_sum(0, ip, (size_t)frame->l4_off - NET_ETH_LEN)));
-	icmp[0] = ICMP_ECHO_REPLY;
-	le16_store(icmp + 2, 0);
-	le16_store(icmp + 2, (uint16_t)~net_fold(net_sum(0, icmp, n - frame->l4_off)));
-	return n;
+	/* The header must promise a checksum to be made per segment, and name a size. */
+	return fits && needs && vnet->gso_size ? 0 : NET_FRAME_E_OFFLOAD;
 }

@@ -27,6 +27,12 @@ static const struct sample samples[] = {
 	{{AGENT_SHUTDOWN, 7, .shutdown = {30000}}, AGENT_TO_GUEST, 8},
 	{{AGENT_TIME, 8, .time = {1795305600000000000}}, AGENT_TO_GUEST, 8},
 	{{AGENT_STATS_GET, UINT32_MAX}, AGENT_TO_GUEST, 0},
+	{{AGENT_PORT_OPEN, 9, .port_open = {7, true, 53, 5353, {{1}}, {{2}}}}, AGENT_TO_MACHINE, 44},
+	{{AGENT_PORT_CLOSE, 10, .port_close = {UINT32_MAX}}, AGENT_TO_MACHINE, 4},
+	{{AGENT_PORT_RESET, 11}, AGENT_TO_MACHINE, 0},
+	{{AGENT_NET, 12, .net = {255, 256, {{0xfd, 0xca}}, 16}}, AGENT_TO_MACHINE, 28},
+	{{AGENT_NET, 13}, AGENT_TO_MACHINE, 28},
+	{{AGENT_PORT_RESULT, 14, .port_result = {1, AGENT_PORT_UNAVAILABLE}}, AGENT_TO_GUEST, 8},
 };
 
 static void test_round_trip(void **state _unused_)
@@ -106,7 +112,7 @@ static void test_broken_words(void **state _unused_)
 	} rows[] = {
 		{0, 0x314e5342},	 /* magic */
 		{4, 0},			 /* types without a row */
-		{4, 6},
+		{4, 10},
 		{4, 15},
 		{4, AGENT_TYPE_MAX},
 		{4, UINT32_MAX},
@@ -135,6 +141,40 @@ static void test_broken_words(void **state _unused_)
 	assert_int_equal(agent_decode(&m, AGENT_TO_MACHINE, frame, AGENT_HEADER_SIZE), -EBADMSG);
 }
 
+/* Each row breaks one word of a good frame: a port's id, protocol and numbers; a status; a subnet. */
+static void test_broken_ports(void **state _unused_)
+{
+	static const struct agent_message good[] = {
+		{AGENT_PORT_OPEN, 1, .port_open = {1, false, 80, 80, {{0}}, {{0}}}},
+		{AGENT_PORT_CLOSE, 1, .port_close = {1}},
+		{AGENT_PORT_RESULT, 1, .port_result = {1, 0}},
+		{AGENT_NET, 1, .net = {0, 1, {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 172, 17, 0, 0}}, 112}},
+		{AGENT_NET, 1},
+	};
+	static const struct {
+		size_t i, off;
+		uint32_t value;
+	} rows[] = {
+		{0, 16, 0},  {0, 20, 2},    {0, 20, 0x101}, {0, 24, 0x500000}, {0, 24, 80},
+		{1, 16, 0},  {2, 16, 0},    {2, 20, AGENT_PORT_STATUS_MAX},    {2, 20, UINT32_MAX},
+		{3, 16, 1},  {3, 20, 257},  {3, 20, UINT32_MAX}, {3, 36, 0x010011ac}, {3, 40, 111 - 8},
+		{3, 40, 95}, {3, 40, 129},  {3, 40, 112 + 256},  {3, 40, UINT32_MAX}, {3, 20, 0},
+		{4, 16, 1},  {4, 40, 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct agent_message *m = &good[rows[i].i];
+		enum agent_direction direction = m->type == AGENT_PORT_RESULT ? AGENT_TO_GUEST : AGENT_TO_MACHINE;
+		uint8_t frame[AGENT_FRAME_MAX];
+		struct agent_message got;
+		int len = agent_encode(m, frame);
+
+		assert_int_equal(agent_decode(&got, direction, frame, (size_t)len), len);
+		le32_store(frame + rows[i].off, rows[i].value);
+		assert_int_equal(agent_decode(&got, direction, frame, (size_t)len), -EBADMSG);
+	}
+}
+
 static void test_failed_cause(void **state _unused_)
 {
 	struct agent_message m = {AGENT_FAILED, 1, .failed = {AGENT_CAUSE_MAX, 0, 0}}, got;
@@ -149,7 +189,7 @@ static void test_failed_cause(void **state _unused_)
 
 static void test_encode_unknown(void **state _unused_)
 {
-	static const int types[] = {0, 6, 15, AGENT_TYPE_MAX, -1};
+	static const int types[] = {0, 10, 15, AGENT_TYPE_MAX, -1};
 	uint8_t frame[AGENT_FRAME_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
@@ -176,7 +216,8 @@ int main(void)
 		cmocka_unit_test(test_round_trip),	  cmocka_unit_test(test_golden_bytes),
 		cmocka_unit_test(test_values),		  cmocka_unit_test(test_every_prefix_waits),
 		cmocka_unit_test(test_wrong_direction),	  cmocka_unit_test(test_broken_words),
-		cmocka_unit_test(test_failed_cause),	  cmocka_unit_test(test_encode_unknown),
+		cmocka_unit_test(test_broken_ports),	  cmocka_unit_test(test_failed_cause),
+		cmocka_unit_test(test_encode_unknown),
 		cmocka_unit_test(test_names),
 	};
 

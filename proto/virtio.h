@@ -32,6 +32,9 @@
 #define VIRTIO_NET_MRG_RXBUF VIRTIO_BIT(15)
 #define VIRTIO_NET_STATUS VIRTIO_BIT(16)
 #define VIRTIO_NET_MQ VIRTIO_BIT(22)
+#define VIRTIO_NET_GUEST_USO4 VIRTIO_BIT(54)
+#define VIRTIO_NET_GUEST_USO6 VIRTIO_BIT(55)
+#define VIRTIO_NET_HOST_USO VIRTIO_BIT(56)
 
 /* Queue numbers of a one-pair network card, seen from the guest: it receives on 0 and transmits on 1. */
 enum { VIRTIO_NET_QUEUE_RX = 0, VIRTIO_NET_QUEUE_TX = 1 };
