@@ -25,7 +25,7 @@ struct landlock_ruleset {
 	uint64_t scoped;
 };
 
-enum { LANDLOCK_VERSION_FLAG = 1 };
+enum { LANDLOCK_VERSION_FLAG = 1, LANDLOCK_BIND_TCP = 1, LANDLOCK_CONNECT_TCP = 2, LANDLOCK_SCOPES = 3 /* abstract, signals */ };
 
 int jail_privileges(void)
 {
@@ -46,7 +46,7 @@ int jail_privileges(void)
 	return 0;
 }
 
-int jail_files(struct jail_state *state)
+static int lock_files(struct jail_state *state, uint64_t net)
 {
 	/* Highest access bit per ABI version 1..: fs 13, 14 (refer), 15 (truncate), 15, 16 (ioctl); net from 4, scope from 6. */
 	static const unsigned int fs_bits[] = {0, 13, 14, 15, 15, 16};
@@ -61,8 +61,8 @@ int jail_files(struct jail_state *state)
 		return JAIL_E_NO_LANDLOCK;
 	bits = abi < (long)ARRAY_SIZE(fs_bits) ? fs_bits[abi] : fs_bits[ARRAY_SIZE(fs_bits) - 1];
 	rules.handled_fs = (UINT64_C(1) << bits) - 1;
-	rules.handled_net = abi >= 4 ? 3 : 0; /* bind and connect over TCP */
-	rules.scoped = abi >= 6 ? 3 : 0;      /* abstract sockets and signals */
+	rules.handled_net = abi >= 4 ? net : 0;
+	rules.scoped = abi >= 6 ? LANDLOCK_SCOPES : 0;
 	fd = (int)syscall(SYS_landlock_create_ruleset, &rules, abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0);
 	if (fd < 0)
 		return trace(error_errno());
@@ -77,19 +77,31 @@ int jail_files(struct jail_state *state)
 	return 0;
 }
 
+int jail_files(struct jail_state *state)
+{
+	return lock_files(state, LANDLOCK_BIND_TCP | LANDLOCK_CONNECT_TCP);
+}
+
+int jail_files_dialling(struct jail_state *state)
+{
+	return lock_files(state, LANDLOCK_BIND_TCP);
+}
+
 static int add_rules(scmp_filter_ctx ctx, const struct jail_rule *rules, size_t n_rules)
 {
 	for (size_t i = 0; i < n_rules; i++) {
-		struct scmp_arg_cmp cmp;
+		struct scmp_arg_cmp cmp[1 + JAIL_CHECKS_MAX];
+		unsigned int n = 0;
 		int r;
 
-		if (rules[i].arg >= 0) {
-			cmp = (struct scmp_arg_cmp){.arg = (unsigned int)rules[i].arg,
-						    .op = SCMP_CMP_EQ, .datum_a = rules[i].value};
-			r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, rules[i].syscall, 1, &cmp);
-		} else {
-			r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, rules[i].syscall, 0);
-		}
+		if (rules[i].arg >= 0)
+			cmp[n++] = (struct scmp_arg_cmp){.arg = (unsigned int)rules[i].arg,
+							 .op = SCMP_CMP_EQ, .datum_a = rules[i].value};
+		for (size_t k = 0; k < JAIL_CHECKS_MAX; k++)
+			if (rules[i].more[k].mask)
+				cmp[n++] = (struct scmp_arg_cmp){.arg = rules[i].more[k].arg, .op = SCMP_CMP_MASKED_EQ,
+								 .datum_a = rules[i].more[k].mask, .datum_b = rules[i].more[k].value};
+		r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, rules[i].syscall, n, cmp);
 		if (r < 0)
 			return trace(r);
 	}

@@ -14,11 +14,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { JAIL_CHECKS_MAX = 2 };
+
+/* Argument ARG and MASK must equal VALUE. MASK 0: no check. */
+struct jail_check {
+	unsigned int arg;
+	unsigned long mask, value;
+};
 struct jail_rule {
 	int syscall;	    /* __NR_* */
 	const char *reason; /* why this process needs it; compared with docs by a test */
 	int arg;	    /* -1: any argument; else argument ARG must equal VALUE */
 	unsigned long value;
+	struct jail_check more[JAIL_CHECKS_MAX]; /* all of these too */
 };
 
 struct jail_state {
@@ -31,6 +39,8 @@ int jail_privileges(void);
 /* Return: 0; JAIL_E_NO_LANDLOCK: kernel has none; -errno. */
 enum { JAIL_E_NO_LANDLOCK = 1 };
 int jail_files(struct jail_state *state);
+/* The same for a process whose work it is to connect TCP sockets: only bind is forbidden, where the kernel can. */
+int jail_files_dialling(struct jail_state *state);
 /* Several rules for one syscall are or-ed. Return: 0 or -errno. */
 int jail_syscalls(const struct jail_rule *rules, size_t n_rules, struct jail_state *state);
 /* "uid=1000 caps=0 nnp=1 seccomp=2 landlock=6 syscalls=24" into DST, terminated, cut at SIZE. */

@@ -3,6 +3,7 @@
 #include "base/jail.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@ static const struct jail_rule rules[] = {
 	{__NR_write, "test output", -1, 0},
 	{__NR_exit_group, "end", -1, 0},
 	{__NR_socketpair, "Unix pairs only", 0, AF_UNIX},
+	{__NR_socket, "TCP only, with or without flags", 0, AF_INET, {{1, ~(unsigned long)SOCK_NONBLOCK, SOCK_STREAM}, {2, ~0UL, 0}}},
 };
 
 /* Runs WHAT in a jailed child. Return: wait status. */
@@ -46,6 +48,18 @@ static void allowed(void)
 	int fds[2];
 
 	syscall(__NR_socketpair, AF_UNIX, SOCK_STREAM, 0, fds);
+	syscall(__NR_socket, AF_INET, SOCK_STREAM, 0);
+	syscall(__NR_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+}
+
+static void forbidden_second(void)
+{
+	syscall(__NR_socket, AF_INET, SOCK_DGRAM, 0);
+}
+
+static void forbidden_third(void)
+{
+	syscall(__NR_socket, AF_INET, SOCK_STREAM, 6);
 }
 
 static void forbidden_call(void)
@@ -91,6 +105,10 @@ static void test_filter(void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 	status = jailed(forbidden_argument, true);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+	status = jailed(forbidden_second, true);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+	status = jailed(forbidden_third, true);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 	status = jailed(foreign_abi, true);
 	assert_true(WIFSIGNALED(status));
 }
@@ -113,6 +131,50 @@ static void test_files(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* Return: exit status of a child that binds or connects a TCP socket behind LOCK. 0: both possible, 1: no bind, 2: no connect. */
+static int tcp_in_jail(int (*lock)(struct jail_state *state), bool *ret_can)
+{
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct jail_state s = {0};
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0), bits = 0;
+		socklen_t len = sizeof(any);
+
+		if (bind(listener, (struct sockaddr *)&any, len) < 0 || listen(listener, 1) < 0 ||
+		    getsockname(listener, (struct sockaddr *)&any, &len) < 0)
+			_exit(101);
+		if (jail_privileges() < 0 || lock(&s) < 0)
+			_exit(102);
+		if (s.landlock_abi < 4)
+			_exit(103);
+		if (connect(fd, (struct sockaddr *)&any, sizeof(any)) < 0)
+			bits |= 2;
+		any.sin_port = 0;
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		if (bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0)
+			bits |= 1;
+		_exit(bits);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 101 && WEXITSTATUS(status) != 102);
+	*ret_can = WEXITSTATUS(status) != 103;
+	return WEXITSTATUS(status);
+}
+
+static void test_tcp(void **state)
+{
+	bool can;
+
+	if (tcp_in_jail(jail_files, &can) != 3 && can)
+		fail_msg("bind or connect is possible");
+	if (!can)
+		skip();
+	assert_int_equal(tcp_in_jail(jail_files_dialling, &can), 1);
+}
+
 static void test_describe(void **state)
 {
 	struct jail_state s = {.landlock = true, .landlock_abi = 6, .n_syscalls = 24};
@@ -127,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_tcp),
 		cmocka_unit_test(test_describe),
 	};
 
