@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * arp: answers ARP requests and ICMP echo requests for the one address that is ours.
+ * arp: the answer to an ARP request that the caller found to be for one of our addresses.
  *
- * Replies are built in zeroed fixed buffers from what was captured, never longer than the request. Keeps no
- * neighbour state: the guest's MAC address is fixed by the machine. Who may call it: card.
+ * Keeps no neighbour state: the guest's MAC address is fixed by the machine. Who may call it: control-card, data-card.
  */
 #pragma once
 
 #include "devices/net/wire.h"
 #include "proto/net-frame.h"
 
-struct tcp;
-
-enum { ARP_ECHO_MAX = NET_ETH_LEN + 1500 }; /* longer echo requests are dropped */
-
-/* Return: 0; -EAGAIN: the guest has no buffer; -EINVAL: not for us, nothing sent. */
-int arp_answer(const struct tcp *tcp, const struct net_frame *frame);
-/* PACKET holds all LEN bytes of FRAME's frame and is overwritten. Return: as arp_answer. */
-int arp_echo(const struct tcp *tcp, const struct net_frame *frame, uint8_t *packet, size_t len);
+/* Answers for MAC. Return: 0; -EAGAIN: the guest has no buffer; -EINVAL: no request, or not in the name of GUEST_MAC. */
+int arp_answer(const struct wire_ops *wire, void *wire_data, const struct net_frame *frame,
+	       const uint8_t mac[static NET_MAC_LEN], const uint8_t guest_mac[static NET_MAC_LEN]);

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* card: see the header. */
+/*
+ * card: see the header.
+ *
+ * Rooms and chains. Chains of the receive ring complete in the order they were taken (vring.h), so rooms do, too. Those of all
+ * outstanding rooms lie in one array, oldest first; it starts again at 0 when nothing is outstanding, which is at least once a
+ * round, so little of it is ever touched.
+ */
 #include "devices/net/card.h"
 
 #include <errno.h>
@@ -7,55 +13,52 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "devices/net/arp.h"
 #include "devices/vhost/guest-memory.h"
 #include "proto/vhost-user.h"
-#include "proto/virtio.h"
 
-enum {
-	SUM_CHUNK = 4096,					    /* even, so that sums chain */
-	ROOM_MIN = NET_VNET_LEN + NET_HEAD_OUT_MAX + 1,		    /* a head and one byte */
-	CAPTURE_MAX = NET_VNET_LEN + ARP_ECHO_MAX,
-};
-
-static uint64_t guest_sum(uint64_t sum, const struct iovec *iov, size_t n_iov, size_t off, size_t len)
-{
-	uint8_t chunk[SUM_CHUNK];
-
-	while (len) {
-		size_t n = guest_iov_read(chunk, len < sizeof(chunk) ? len : sizeof(chunk), iov, n_iov, off);
-
-		if (!n)
-			break;
-		sum = net_sum(sum, chunk, n);
-		off += n;
-		len -= n;
-	}
-	return sum;
-}
+enum { ROOM_MIN = NET_VNET_LEN + NET_HEAD_OUT_MAX + 1 /* a head and one byte */ };
 
 static uint64_t card_sum(void *data, const struct wire_room *room, size_t off, size_t len)
 {
-	return guest_sum(0, room->iov, room->n_iov, off, len);
+	return wire_sum(0, room->iov, room->n_iov, off, len);
+}
+
+/* The youngest N chains are not wanted. */
+static void give_back(struct card *card, uint16_t n)
+{
+	vring_unpop(vhost_ring(card->vhost, CARD_RX), n);
+	card->end_chain = (uint16_t)(card->end_chain - n);
+}
+
+/* A room is over. */
+static void room_done(struct card *card)
+{
+	if (--card->n_rooms)
+		return;
+	card->first_chain = 0;
+	card->end_chain = 0;
 }
 
 static void card_cancel(void *data, struct wire_room *room)
 {
 	struct card *card = data;
 
-	vring_unpop(vhost_ring(card->vhost, CARD_RX), card->n_chains);
-	card->n_chains = 0;
+	if (!card->n_rooms)
+		return; /* the ring was stopped */
+	give_back(card, room->n_chains);
+	room_done(card);
 }
 
 /* Adds one chain to ROOM. Return: as vring_pop; -EPROTO: the ring is broken now. */
 static int add_chain(struct card *card, struct vring *ring, struct wire_room *room)
 {
-	struct vring_chain *chain = &card->chains[card->n_chains];
+	struct vring_chain *chain = &card->chains[card->end_chain];
 	int r = vring_pop(ring, chain, room->iov + room->n_iov, WIRE_SEGMENTS_MAX - room->n_iov);
 
 	if (r != VRING_E_CHAIN)
 		return r;
-	card->n_chains++;
+	card->end_chain++;
+	room->n_chains++;
 	if (chain->n_readable || !chain->writable_len) {
 		vring_break(ring, "a receive buffer is not writable");
 		return -EPROTO;
@@ -63,6 +66,28 @@ static int add_chain(struct card *card, struct vring *ring, struct wire_room *ro
 	room->n_iov += chain->n_writable;
 	room->capacity += chain->writable_len;
 	return r;
+}
+
+/* Takes chains until ROOM holds LEN bytes or there are no more. *RET_ASKED: the ring is empty, and the driver was asked to
+ * kick. Return: 0; -EAGAIN: stopped or broken. */
+static int fill_room(struct card *card, struct vring *ring, size_t len, struct wire_room *room, bool *ret_asked)
+{
+	while (room->capacity < len && room->n_chains < CARD_CHAINS_MAX) {
+		int r = add_chain(card, ring, room);
+
+		if (r < 0)
+			return -EAGAIN;
+		if (r == VRING_E_CHAIN && card->mergeable)
+			continue;
+		if (r == VRING_E_EMPTY && room->capacity < ROOM_MIN && !*ret_asked) {
+			/* Nothing to send with: ask for a kick, and look once more behind that. */
+			*ret_asked = true;
+			if (vring_resume_kicks(ring))
+				continue;
+		}
+		break;
+	}
+	return 0;
 }
 
 static int card_reserve(void *data, size_t len, struct wire_room *room)
@@ -73,59 +98,79 @@ static int card_reserve(void *data, size_t len, struct wire_room *room)
 
 	room->n_iov = 0;
 	room->capacity = 0;
-	card->n_chains = 0;
-	len += NET_VNET_LEN;
-	while (room->capacity < len && card->n_chains < CARD_CHAINS_MAX) {
-		int r = add_chain(card, ring, room);
-
-		if (r < 0)
-			return -EAGAIN; /* stopped or broken: whatever was taken is the library's again */
-		if (r == VRING_E_CHAIN && card->mergeable)
-			continue;
-		if (r == VRING_E_EMPTY && room->capacity < ROOM_MIN && !asked) {
-			/* Nothing to send with: ask for a kick, and look once more behind that. */
-			asked = true;
-			if (vring_resume_kicks(ring))
-				continue;
-		}
-		break;
+	room->first_chain = card->end_chain;
+	room->n_chains = 0;
+	if (card->n_rooms == WIRE_ROOMS_MAX || card->end_chain > CARD_CHAINS_OUT_MAX - CARD_CHAINS_MAX)
+		return -EAGAIN;
+	if (fill_room(card, ring, len + NET_VNET_LEN, room, &asked) < 0) {
+		card->end_chain = room->first_chain; /* whatever was taken is the library's again */
+		return -EAGAIN;
 	}
 	if (room->capacity >= ROOM_MIN) {
 		if (asked)
 			vring_suspend_kicks(ring);
+		card->n_rooms++;
 		return 0;
 	}
-	if (!asked) {
+	if (!asked)
 		vring_break(ring, "receive buffers are too small");
-		return -EAGAIN;
-	}
-	card_cancel(card, room);
+	give_back(card, room->n_chains);
+	card->stats.starved++;
 	return -EAGAIN;
+}
+
+/* Writes HEAD behind the virtio-net header, both in one go when they are as small as usual. */
+static void write_head(const struct wire_room *room, const struct net_vnet *vnet, const uint8_t *head, size_t head_len)
+{
+	uint8_t start[NET_VNET_LEN + NET_HEAD_OUT_MAX];
+	size_t n = head_len <= NET_HEAD_OUT_MAX ? head_len : 0;
+
+	net_vnet_encode(vnet, start);
+	memcpy(start + NET_VNET_LEN, head, n);
+	guest_iov_write(room->iov, room->n_iov, 0, start, NET_VNET_LEN + n);
+	if (n < head_len)
+		guest_iov_write(room->iov, room->n_iov, NET_VNET_LEN, head, head_len);
+}
+
+/* Chains of ROOM that LEN bytes fill. Those behind go back, when that is possible. */
+static uint16_t chains_for(struct card *card, const struct wire_room *room, size_t len)
+{
+	uint16_t used = 0;
+
+	for (size_t sum = 0; sum < len && used < room->n_chains; used++)
+		sum += card->chains[room->first_chain + used].writable_len;
+	if (used == room->n_chains || card->n_rooms > 1)
+		return room->n_chains;
+	give_back(card, (uint16_t)(room->n_chains - used));
+	return used;
 }
 
 static void card_commit(void *data, struct wire_room *room, struct net_vnet *vnet, const uint8_t *head,
 			size_t head_len, size_t payload_len)
 {
 	struct card *card = data;
-	struct vring *ring = vhost_ring(card->vhost, CARD_RX);
 	size_t left = NET_VNET_LEN + head_len + payload_len;
-	uint8_t start[NET_VNET_LEN];
-	uint16_t used = 0;
+	uint16_t used;
 
-	for (size_t sum = 0; sum < left && used < card->n_chains; used++)
-		sum += card->chains[used].writable_len;
-	vring_unpop(ring, (uint16_t)(card->n_chains - used));
+	if (!card->n_rooms || room->first_chain != card->first_chain)
+		return; /* the ring was stopped */
+	used = chains_for(card, room, left);
 	vnet->num_buffers = used;
-	net_vnet_encode(vnet, start);
-	guest_iov_write(room->iov, room->n_iov, 0, start, sizeof(start));
-	guest_iov_write(room->iov, room->n_iov, NET_VNET_LEN, head, head_len);
+	if (card->capture && card->capture->on)
+		capture_frame(card->capture, head, head_len, room->iov, room->n_iov, NET_VNET_LEN + head_len, payload_len);
+	write_head(room, vnet, head, head_len);
 	for (uint16_t i = 0; i < used; i++) {
-		uint32_t n = left < card->chains[i].writable_len ? (uint32_t)left : card->chains[i].writable_len;
+		const struct vring_chain *chain = &card->chains[room->first_chain + i];
+		uint32_t n = left < chain->writable_len ? (uint32_t)left : chain->writable_len;
 
-		vring_push(ring, &card->chains[i], n);
-		left -= n;
+		/* Padding, which IP ignores: all buffers but the last are full, and that holds something. */
+		if (i + 1 < used)
+			n = chain->writable_len;
+		vring_push(vhost_ring(card->vhost, CARD_RX), chain, n ? n : 1);
+		left -= n < left ? n : left;
 	}
-	card->n_chains = 0;
+	card->first_chain = (uint16_t)(card->first_chain + used);
+	room_done(card);
 	card->stats.rx_packets++;
 }
 
@@ -136,93 +181,26 @@ const struct wire_ops card_wire_ops = {
 	.sum = card_sum,
 };
 
-/* The frame comes from the guest's own addresses and goes to ours (NET-09). */
-static bool addressed(const struct tcp *tcp, const struct net_frame *frame)
-{
-	static const uint8_t everybody[NET_MAC_LEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-
-	if (memcmp(frame->src_mac, tcp->guest_mac, NET_MAC_LEN))
-		return false;
-	if (frame->kind == NET_KIND_ARP && !memcmp(frame->dst_mac, everybody, NET_MAC_LEN))
-		return true;
-	if (memcmp(frame->dst_mac, tcp->mac, NET_MAC_LEN))
-		return false;
-	return frame->kind == NET_KIND_ARP || (net_addr_equal(&frame->src, &tcp->guest_address) &&
-					       net_addr_equal(&frame->dst, &tcp->address));
-}
-
-/* The TCP checksum, unless the guest left it to us (then nobody on the way could have damaged it). */
-static bool checksum_ok(const struct net_vnet *vnet, const struct net_frame *frame, const struct vring_chain *chain)
-{
-	if (vnet->flags & NET_VNET_NEEDS_CSUM)
-		return true;
-	return net_fold(guest_sum(net_pseudo_sum(frame), chain->iov, chain->n_readable,
-				  NET_VNET_LEN + (size_t)frame->l4_off, frame->l4_len)) == 0xffff;
-}
-
-static void serve_frame(struct card *card, const struct vring_chain *chain, const struct net_vnet *vnet,
-			struct net_frame *frame, uint8_t *packet, size_t captured)
-{
-	struct wire_payload payload = {chain->iov, chain->n_readable, NET_VNET_LEN + (size_t)frame->payload_off,
-				       frame->payload_len};
-	size_t total = chain->readable_len - NET_VNET_LEN;
-
-	if (!addressed(card->tcp, frame)) {
-		card->stats.ignored++;
-		return;
-	}
-	switch (frame->kind) {
-	case NET_KIND_TCP:
-		if (checksum_ok(vnet, frame, chain))
-			tcp_segment(card->tcp, frame, &payload);
-		else
-			card->stats.bad_frames++;
-		return;
-	case NET_KIND_ARP:
-		if (arp_answer(card->tcp, frame) < 0)
-			card->stats.ignored++;
-		return;
-	case NET_KIND_ECHO:
-		if (captured < total || arp_echo(card->tcp, frame, packet, total) < 0)
-			card->stats.ignored++;
-		return;
-	default:
-		card->stats.ignored++;
-	}
-}
-
 static void take_frame(struct card *card, const struct vring_chain *chain)
 {
-	uint8_t capture[CAPTURE_MAX];
-	struct net_vnet vnet;
-	struct net_frame frame;
-	size_t n, total = chain->readable_len;
-	/* Only echo requests are wanted whole, and they are rare; small frames are small anyway. */
-	size_t want = total <= CAPTURE_MAX ? total : NET_VNET_LEN + NET_HEAD_MAX;
+	int r;
+
+	if (card->capture && card->capture->on && chain->readable_len > NET_VNET_LEN)
+		capture_frame(card->capture, NULL, 0, chain->iov, chain->n_readable, NET_VNET_LEN, chain->readable_len - NET_VNET_LEN);
+	r = frame_take(card->sink, card->sink_data, chain->iov, chain->n_readable, chain->readable_len);
 
 	card->stats.tx_packets++;
-	n = guest_iov_read(capture, want, chain->iov, chain->n_readable, 0);
-	if (n < NET_VNET_LEN) {
+	if (r == -EBADMSG)
 		card->stats.bad_frames++;
-		return;
-	}
-	net_vnet_decode(&vnet, capture);
-	if (net_frame_parse(&frame, capture + NET_VNET_LEN, n - NET_VNET_LEN, total - NET_VNET_LEN) ||
-	    net_vnet_check(&vnet, &frame)) {
-		card->stats.bad_frames++;
-		return;
-	}
-	serve_frame(card, chain, &vnet, &frame, capture + NET_VNET_LEN, n - NET_VNET_LEN);
+	else if (r < 0)
+		card->stats.ignored++;
 }
 
-bool card_drain(struct card *card)
+static bool drain(struct card *card, struct vring *ring)
 {
-	struct vring *ring = card->vhost ? vhost_ring(card->vhost, CARD_TX) : NULL;
 	struct iovec iov[CARD_SEGMENTS_MAX];
 	struct vring_chain chain;
 
-	if (!ring || !card->tx_work)
-		return false;
 	for (int i = 0; i < CARD_TX_BUDGET; i++) {
 		int r = vring_pop(ring, &chain, iov, CARD_SEGMENTS_MAX);
 
@@ -237,6 +215,19 @@ bool card_drain(struct card *card)
 		}
 	}
 	return true;
+}
+
+bool card_drain(struct card *card)
+{
+	struct vring *ring = card->vhost ? vhost_ring(card->vhost, CARD_TX) : NULL;
+	bool more;
+
+	if (!ring || !card->tx_work)
+		return false;
+	more = drain(card, ring);
+	if (card->sink->batch_end)
+		card->sink->batch_end(card->sink_data);
+	return more;
 }
 
 void card_flush(struct card *card)
@@ -264,12 +255,14 @@ static void update_wire(struct card *card)
 		.csum = features & VIRTIO_NET_GUEST_CSUM,
 		.tso4 = features & VIRTIO_NET_GUEST_TSO4,
 		.tso6 = features & VIRTIO_NET_GUEST_TSO6,
+		.uso = features & VIRTIO_NET_GUEST_USO4 && features & VIRTIO_NET_GUEST_USO6,
+		.mergeable = features & VIRTIO_NET_MRG_RXBUF,
 		.mtu = card->mtu,
 	};
 
-	card->mergeable = features & VIRTIO_NET_MRG_RXBUF;
+	card->mergeable = caps.mergeable;
 	if (vring_running(vhost_ring(card->vhost, CARD_RX)))
-		tcp_wire_up(card->tcp, &caps);
+		card->sink->up(card->sink_data, &caps);
 }
 
 static void on_start(void *data, unsigned int queue)
@@ -286,10 +279,14 @@ static void on_stop(void *data, unsigned int queue)
 {
 	struct card *card = data;
 
-	if (queue == CARD_RX)
-		tcp_wire_down(card->tcp);
-	else
+	if (queue == CARD_TX) {
 		card->tx_work = false;
+		return;
+	}
+	card->n_rooms = 0;
+	card->first_chain = 0;
+	card->end_chain = 0;
+	card->sink->down(card->sink_data);
 }
 
 static void on_kick(void *data, unsigned int queue)
@@ -299,7 +296,7 @@ static void on_kick(void *data, unsigned int queue)
 
 	vring_suspend_kicks(ring);
 	if (queue == CARD_RX)
-		card->tcp->starved = false;
+		card->sink->room(card->sink_data);
 	else
 		card->tx_work = true;
 }
@@ -308,7 +305,7 @@ static int on_mtu(void *data, uint16_t mtu)
 {
 	struct card *card = data;
 
-	if (mtu < 576)
+	if (mtu < CARD_MTU_MIN)
 		return -EINVAL;
 	card->mtu = mtu;
 	update_wire(card);
@@ -329,12 +326,10 @@ static void on_disconnect(void *data, int code, const char *reason)
 	card->end_reason = reason;
 }
 
-int card_start(struct card *card, struct loop *loop, int fd, struct tcp *tcp, uint16_t mtu)
+int card_start(struct card *card, struct loop *loop, int fd, const struct frame_sink *sink, void *sink_data, uint64_t features,
+	       uint16_t mtu)
 {
-	static const struct vhost_ops ops = {
-		.features = VIRTIO_VERSION_1 | VIRTIO_RING_INDIRECT_DESC | VIRTIO_NET_CSUM | VIRTIO_NET_GUEST_CSUM |
-			    VIRTIO_NET_MTU | VIRTIO_NET_GUEST_TSO4 | VIRTIO_NET_GUEST_TSO6 | VIRTIO_NET_HOST_TSO4 |
-			    VIRTIO_NET_HOST_TSO6 | VIRTIO_NET_MRG_RXBUF,
+	static struct vhost_ops ops = {
 		.protocol_features = VHOST_USER_PROTOCOL_NET_MTU,
 		.n_queues = CARD_QUEUES,
 		.max_segments = CARD_SEGMENTS_MAX,
@@ -346,7 +341,9 @@ int card_start(struct card *card, struct loop *loop, int fd, struct tcp *tcp, ui
 		.on_disconnect = on_disconnect,
 	};
 
-	card->tcp = tcp;
+	ops.features = features; /* one card to a process */
+	card->sink = sink;
+	card->sink_data = sink_data;
 	card->mtu = mtu;
 	return vhost_new(loop, fd, &ops, card, &card->vhost);
 }

@@ -10,8 +10,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "devices/net/stats.h"
-#include "proto/device.h"
 
 static int send_message(struct control *control, const struct device_message *message, const int *fds, size_t n_fds)
 {
@@ -42,18 +40,19 @@ static int on_readable(void *data, int fd, uint32_t events)
 	if (r < 0 || message.type != DEVICE_STATS_GET)
 		return log_errno(-EBADMSG, "message from the machine");
 	message = (struct device_message){.type = DEVICE_STATS};
-	stats_collect(&message.stats, control->card, control->tcp);
+	control->stats(control->data, &message.stats);
 	r = send_message(control, &message, NULL, 0);
 	if (r < 0)
 		log_limited(LOG_WARNING, "the machine does not read its statistics");
 	return 0;
 }
 
-int control_start(struct control *control, struct loop *loop, int fd, const struct card *card, const struct tcp *tcp)
+int control_start(struct control *control, struct loop *loop, int fd, void (*stats)(void *data, struct device_stats *ret),
+		  void *data)
 {
 	int r = fd_set_nonblock(fd, true);
 
-	*control = (struct control){.fd = fd, .card = card, .tcp = tcp};
+	*control = (struct control){.fd = fd, .stats = stats, .data = data};
 	if (r >= 0)
 		r = loop_add_fd(loop, fd, EPOLLIN, on_readable, control, NULL);
 	return r < 0 ? trace(r) : 0;

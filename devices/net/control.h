@@ -9,18 +9,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "devices/net/card.h"
+#include "proto/device.h"
 
 struct loop;
 
 struct control {
 	int fd; /* borrowed */
 	bool ended;
-	const struct card *card;
-	const struct tcp *tcp;
+	void (*stats)(void *data, struct device_stats *ret);
+	void *data;
 };
 
-int control_start(struct control *control, struct loop *loop, int fd, const struct card *card, const struct tcp *tcp);
+/* FD is borrowed; STATS fills the answer to the machine's question. */
+int control_start(struct control *control, struct loop *loop, int fd, void (*stats)(void *data, struct device_stats *ret),
+		  void *data);
 /* Tells the machine that the jail is shut. Return: 0 or -errno. */
 int control_ready(struct control *control);
 /* Callback of host-unix: DATA is the struct control, FD is consumed. */

@@ -12,6 +12,8 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 
+#define HANDLE_MASK (UINT64_MAX >> 3)
+
 /* One process serves one card, so there is one table; untouched pages cost nothing. */
 static struct flow flows[FLOW_MAX];
 static struct table_slot flow_slots[FLOW_MAX];
@@ -144,14 +146,28 @@ static void unhash(struct flow_table *t, const struct flow *flow)
 
 uint64_t flow_handle(const struct flow_table *t, const struct flow *flow)
 {
-	return table_handle(&t->slots, flow_index(flow));
+	return table_handle(&t->slots, flow_index(flow)) & HANDLE_MASK;
 }
 
+/* A slot's generation comes round after 2^28 flows: no event of the first can still be under way then. */
 struct flow *flow_by_handle(const struct flow_table *t, uint64_t handle)
 {
-	uint32_t index;
+	uint32_t index = (uint32_t)handle - 1;
+	uint64_t full = (uint32_t)handle ? table_handle(&t->slots, index) : 0;
 
-	return table_find(&t->slots, handle, &index) ? &flows[index] : NULL;
+	return full && (full & HANDLE_MASK) == handle ? &flows[index] : NULL;
+}
+
+struct flow *flow_next(const struct flow_table *t, uint32_t *cursor)
+{
+	while (*cursor < t->slots.fresh) {
+		uint32_t index = (*cursor)++;
+
+		if (table_handle(&t->slots, index))
+			return &flows[index];
+	}
+	*cursor = 0;
+	return NULL;
 }
 
 static void ready_remove(struct flow_table *t, struct flow *flow)
@@ -211,17 +227,14 @@ void flow_timer_cancel(struct flow_table *t, struct flow *flow)
 	flow->flags &= ~FLOW_TIMED;
 }
 
-void flow_timer_arm(struct flow_table *t, struct flow *flow, unsigned int level, uint64_t now_us)
+static void timer_append(struct flow_table *t, struct flow *flow, unsigned int level, uint64_t deadline_us)
 {
 	uint32_t self = flow_index(flow) + 1;
-	struct flow_list *list;
+	struct flow_list *list = &t->timers[level];
 
 	flow_timer_cancel(t, flow);
-	if (level >= FLOW_TIMER_LEVELS)
-		level = FLOW_TIMER_LEVELS - 1;
-	list = &t->timers[level];
 	flow->timer_level = (uint8_t)level;
-	flow->deadline_us = now_us + ((uint64_t)FLOW_TIMER_BASE_US << level);
+	flow->deadline_us = deadline_us;
 	flow->flags |= FLOW_TIMED;
 	flow->timer_next = 0;
 	flow->timer_prev = list->tail;
@@ -229,9 +242,26 @@ void flow_timer_arm(struct flow_table *t, struct flow *flow, unsigned int level,
 	list->tail = self;
 }
 
+void flow_timer_arm(struct flow_table *t, struct flow *flow, unsigned int level, uint64_t now_us)
+{
+	if (level >= FLOW_TIMER_LEVELS)
+		level = FLOW_TIMER_LEVELS - 1;
+	timer_append(t, flow, level, now_us + ((uint64_t)FLOW_TIMER_BASE_US << level));
+	flow->flags &= ~FLOW_RESTING;
+}
+
+void flow_timer_rest(struct flow_table *t, struct flow *flow, unsigned int level, uint64_t now_us)
+{
+	if (level < FLOW_TIMER_IDLE)
+		flow_timer_arm(t, flow, level, now_us);
+	else
+		timer_append(t, flow, FLOW_TIMER_IDLE, now_us + (uint64_t)FLOW_IDLE_SECONDS * 1000000);
+	flow->flags |= FLOW_RESTING;
+}
+
 struct flow *flow_timer_take(struct flow_table *t, uint64_t now_us)
 {
-	for (int i = 0; i < FLOW_TIMER_LEVELS; i++) {
+	for (int i = 0; i < FLOW_TIMER_LISTS; i++) {
 		struct flow *flow;
 
 		if (!t->timers[i].head)
@@ -249,7 +279,7 @@ uint64_t flow_timer_next(const struct flow_table *t)
 {
 	uint64_t next = UINT64_MAX;
 
-	for (int i = 0; i < FLOW_TIMER_LEVELS; i++)
+	for (int i = 0; i < FLOW_TIMER_LISTS; i++)
 		if (t->timers[i].head && flows[t->timers[i].head - 1].deadline_us < next)
 			next = flows[t->timers[i].head - 1].deadline_us;
 	return next;
@@ -257,7 +287,7 @@ uint64_t flow_timer_next(const struct flow_table *t)
 
 void flow_end(struct flow_table *t, struct flow *flow)
 {
-	uint64_t handle = flow_handle(t, flow);
+	uint64_t handle = table_handle(&t->slots, flow_index(flow));
 
 	ready_remove(t, flow);
 	flow_timer_cancel(t, flow);

@@ -29,6 +29,9 @@ enum {
 	FLOW_TIMER_LEVELS = 9,	  /* 250 ms, 500 ms, 1 s, ... 64 s */
 	FLOW_TIMER_BASE_US = 250000,
 	FLOW_TIMER_SECOND = 2,	  /* the level of one second */
+	FLOW_TIMER_IDLE = FLOW_TIMER_LEVELS, /* the level of two hours (RFC 9293, 3.8.4), for flows that rest */
+	FLOW_TIMER_LISTS,
+	FLOW_IDLE_SECONDS = 7200,
 };
 
 enum flow_state { FLOW_FREE, FLOW_OPENING, FLOW_SYN_SENT, FLOW_SYN_RCVD, FLOW_OPEN, FLOW_STATE_MAX };
@@ -54,6 +57,11 @@ enum flow_flag {
 	FLOW_EXCHANGE = 1 << 17, /* the host answers what the guest says: acknowledgements may wait for the answer */
 	FLOW_ACK_LATER = 1 << 18, /* one waits, to be sent by later_us */
 	FLOW_ACK_LISTED = 1 << 19, /* the flow stands in tcp-later's ring */
+	FLOW_PRI = 1 << 20,	   /* urgent data came to the host socket: find the mark */
+	FLOW_URGENT = 1 << 21,	   /* the mark is at URGENT */
+	FLOW_RESTING = 1 << 22,	   /* the timer awaits no answer, it only looks after a quiet flow */
+	FLOW_ASK = 1 << 23,	   /* ask the guest whether it still knows the flow */
+	FLOW_KEEP_ALIVE = 1 << 24, /* the host socket looks after its peer */
 };
 
 struct flow_key {
@@ -65,21 +73,27 @@ struct flow {
 	struct flow_key key;
 	uint32_t flags;
 	int fd; /* host socket, owned */
-	enum flow_state state;
+	uint8_t state; /* enum flow_state */
+	uint8_t host_kind, host_bits; /* host.h: the family's own */
+	uint8_t scale, own_scale; /* of the window the guest tells, and of ours; both 0 unless both sides scale */
+	uint8_t retries, dup_acks, dups_due, timer_level;
+	uint16_t mss; /* the guest's */
 	uint32_t snd_una, snd_nxt, snd_max; /* to the guest: acknowledged, next, highest so far */
 	uint32_t snd_fin;		    /* sequence number of our FIN */
 	uint32_t recover;		    /* no second fast retransmission before this is acknowledged */
 	uint32_t snd_wnd, snd_wl1;	    /* guest's window in bytes, and the segment that gave it */
 	uint32_t rcv_nxt, rcv_adv;	    /* from the guest: next expected, right edge of the window told */
+	uint32_t rcv_told;		    /* the window when the host was last asked for it */
 	uint32_t acked;			    /* acknowledged, but still in the host socket */
 	uint32_t hint;			    /* size of the next peek */
-	uint16_t mss;			    /* the guest's */
-	uint8_t scale, own_scale;	    /* of the window the guest tells, and of ours; both 0 unless both sides scale */
-	uint8_t retries, dup_acks, dups_due, timer_level;
+	uint32_t urgent;		    /* with FLOW_URGENT: sequence number of the host's urgent byte */
 	uint32_t ready_next, ready_prev, timer_next, timer_prev; /* index + 1, 0: none */
+	uint32_t owner; /* whom tcp_config.ended is for, 0: nobody */
 	uint64_t deadline_us;
 	uint64_t later_us;
-	uint64_t heard_us; /* when the guest's bytes last came, 0: never */
+	uint64_t heard_us;	     /* when the guest's bytes last came, 0: never */
+	uint64_t active_us;	     /* when either side last said anything */
+	uint64_t rx_bytes, tx_bytes; /* rx: to the guest, sent for the first time; tx: taken by the host */
 };
 
 struct flow_list {
@@ -90,7 +104,7 @@ struct flow_table {
 	struct table slots;
 	uint32_t mask;	  /* of the hash */
 	uint64_t key[2];  /* of the hash, random: the guest cannot aim at one bucket */
-	struct flow_list ready, timers[FLOW_TIMER_LEVELS];
+	struct flow_list ready, timers[FLOW_TIMER_LISTS];
 };
 
 /* Prepares the process's one table for at most MAX flows (at most FLOW_MAX). KEY is random. */
@@ -101,9 +115,12 @@ struct flow *flow_find(const struct flow_table *t, const struct flow_key *key);
 struct flow *flow_new(struct flow_table *t, const struct flow_key *key);
 /* Takes FLOW out of table and lists; the descriptor is the caller's matter. */
 void flow_end(struct flow_table *t, struct flow *flow);
+/* The highest three bits are 0: they tell handles of other parts apart in the common epoll set. */
 uint64_t flow_handle(const struct flow_table *t, const struct flow *flow);
 /* Return: the live flow behind HANDLE, or NULL. */
 struct flow *flow_by_handle(const struct flow_table *t, uint64_t handle);
+/* Walks through all live flows: *CURSOR is 0 at the start. Return: a flow; NULL at the end, with *CURSOR 0. */
+struct flow *flow_next(const struct flow_table *t, uint32_t *cursor);
 
 /* Appends FLOW to the ready list unless it is on it. */
 void flow_ready(struct flow_table *t, struct flow *flow);
@@ -112,8 +129,16 @@ struct flow *flow_ready_take(struct flow_table *t);
 /* Puts FLOW back at the head. */
 void flow_ready_first(struct flow_table *t, struct flow *flow);
 
-/* (Re)arms FLOW's timer for FLOW_TIMER_BASE_US << LEVEL after NOW_US; a LEVEL beyond the last counts as the last. */
+/* (Re)arms FLOW's timer for FLOW_TIMER_BASE_US << LEVEL after NOW_US; a LEVEL beyond the last counts as the last. Clears
+ * FLOW_RESTING. */
 void flow_timer_arm(struct flow_table *t, struct flow *flow, unsigned int level, uint64_t now_us);
+/* The same for a flow that awaits nothing: sets FLOW_RESTING. LEVEL may be FLOW_TIMER_IDLE. */
+void flow_timer_rest(struct flow_table *t, struct flow *flow, unsigned int level, uint64_t now_us);
+/* FLOW's timer runs because an answer is awaited. */
+static inline bool flow_awaits(const struct flow *flow)
+{
+	return (flow->flags & (FLOW_TIMED | FLOW_RESTING)) == FLOW_TIMED;
+}
 void flow_timer_cancel(struct flow_table *t, struct flow *flow);
 /* Return: a flow whose time has come (its timer is off now), or NULL. */
 struct flow *flow_timer_take(struct flow_table *t, uint64_t now_us);

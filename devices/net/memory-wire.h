@@ -26,12 +26,16 @@ struct memory_net {
 	struct memory_frame sent[MEMORY_FRAMES_MAX]; /* the oldest first; more are dropped */
 	size_t n_sent;
 	unsigned int n_malformed; /* frames sent that do not parse, or have a wrong checksum */
-	uint8_t room[MEMORY_FRAME_MAX];
+	unsigned int first_room, n_rooms; /* outstanding */
+	uint16_t mtu; /* no longer frame may be sent; 0: any */
 	int peers[MEMORY_PEERS_MAX]; /* the host programs' ends */
 	size_t n_peers;
 	uint64_t now_us;
 };
 
+extern const struct wire_ops memory_wire_ops; /* their data is a struct memory_net */
+/* The wire alone, without an engine. memory_net_clear ends it. */
+void memory_wire_init(struct memory_net *m, const struct wire_caps *caps);
 void memory_net_init(struct memory_net *m, uint32_t flows_max, const struct wire_caps *caps);
 void memory_net_done(struct memory_net *m);
 /* A host program connects to PORT. Return: index of its end, -1: refused. */

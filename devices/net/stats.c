@@ -2,7 +2,7 @@
 /* stats: see the header. */
 #include "devices/net/stats.h"
 
-void stats_collect(struct device_stats *ret, const struct card *card, const struct tcp *tcp)
+void stats_collect(struct device_stats *ret, const struct card *card, const struct tcp *tcp, const struct udp_stats *udp)
 {
 	*ret = (struct device_stats){
 		.flows_now = tcp->flows.slots.n_used,
@@ -16,4 +16,12 @@ void stats_collect(struct device_stats *ret, const struct card *card, const stru
 		.retransmits = tcp->stats.retransmits,
 		.bad_frames = card->stats.bad_frames,
 	};
+	if (!udp)
+		return;
+	ret->flows_now += udp->now;
+	ret->flows_total += udp->total;
+	ret->flows_refused += udp->refused;
+	ret->rx_bytes += udp->rx_bytes;
+	ret->tx_bytes += udp->tx_bytes;
+	ret->drops += udp->drops;
 }

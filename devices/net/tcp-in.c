@@ -35,7 +35,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "devices/net/tcp.h"
+#include "devices/net/tcp-parts.h"
 #include "devices/net/watch.h"
 #include "devices/vhost/guest-memory.h"
 
@@ -62,7 +62,7 @@ static void take_syn(struct flow *flow, const struct net_frame *frame)
 {
 	bool scaling = frame->tcp.scale >= 0;
 
-	flow->mss = frame->tcp.mss ? frame->tcp.mss : TCP_MSS_DEFAULT;
+	flow->mss = frame->tcp.mss ? frame->tcp.mss : TCP_MSS_UNSAID;
 	if (flow->mss < TCP_MSS_MIN)
 		flow->mss = TCP_MSS_MIN;
 	flow->scale = scaling ? (uint8_t)frame->tcp.scale : 0;
@@ -73,36 +73,58 @@ static void take_syn(struct flow *flow, const struct net_frame *frame)
 	flow->rcv_adv = flow->rcv_nxt;
 }
 
+/* The host said at once that it will not do: FLOW was never watched, and nothing of it remains. */
+static void not_opened(struct tcp *tcp, struct flow *flow, const struct net_frame *frame, enum host_open open, int error)
+{
+	struct icmp_subject subject = {.key = flow->key, .ip_proto = NET_IP_TCP, .tcp_seq = frame->tcp.seq};
+
+	flow_end(&tcp->flows, flow);
+	if (open == HOST_OPEN_UNREACHABLE && tcp->icmp && tcp->up &&
+	    icmp_error_send(tcp->icmp, error, &subject, tcp->now_us) >= 0) {
+		tcp->stats.unreachable++;
+		return;
+	}
+	if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
+		tcp_refuse(tcp);
+	else
+		tcp->stats.flows_refused++;
+	tcp_send_stray_rst(tcp, frame);
+}
+
+static void begin(struct tcp *tcp, struct flow *flow, const struct net_frame *frame)
+{
+	tcp->stats.flows_total++;
+	flow->flags = FLOW_BY_GUEST | FLOW_READABLE;
+	flow->hint = TCP_PEEK_MIN;
+	flow->active_us = tcp->now_us;
+	take_syn(flow, frame);
+	flow->snd_una = tcp_initial_seq(tcp, &flow->key);
+	flow->snd_nxt = flow->snd_una;
+	flow->snd_max = flow->snd_una + 1;
+	flow->state = FLOW_OPENING;
+}
+
 /* SYN of an unknown flow: the host decides first. */
 static void guest_opens(struct tcp *tcp, const struct net_frame *frame, const struct flow_key *key)
 {
 	struct flow *flow = flow_new(&tcp->flows, key);
 	enum host_open open;
+	int error = 0;
 
 	if (!flow) {
-		tcp->stats.flows_refused++;
+		tcp_refuse(tcp);
 		tcp_send_stray_rst(tcp, frame);
 		return;
 	}
-	open = tcp->host->open(tcp->host_data, key, &flow->fd);
+	open = tcp->host->open(tcp->host_data, flow, &error);
 	if (open != HOST_OPEN_NOW && open != HOST_OPEN_PENDING) {
-		flow_end(&tcp->flows, flow);
-		tcp->stats.flows_refused++;
-		if (open == HOST_OPEN_REFUSED)
-			tcp_send_stray_rst(tcp, frame);
+		not_opened(tcp, flow, frame, open, error);
 		return;
 	}
-	tcp->stats.flows_total++;
-	flow->flags = FLOW_BY_GUEST | FLOW_READABLE;
-	flow->hint = TCP_PEEK_MIN;
-	take_syn(flow, frame);
-	flow->snd_una = tcp_initial_seq(tcp, key);
-	flow->snd_nxt = flow->snd_una;
-	flow->snd_max = flow->snd_una + 1;
-	flow->state = FLOW_OPENING;
+	begin(tcp, flow, frame);
 	if (open == HOST_OPEN_PENDING)
 		flow->flags |= FLOW_OUT;
-	if (tcp->host->prepare(tcp->host_data, flow->fd) < 0 ||
+	if (tcp->host->prepare(tcp->host_data, flow) < 0 ||
 	    watch_add(tcp->watch_fd, flow->fd, flow_handle(&tcp->flows, flow), open == HOST_OPEN_PENDING) < 0) {
 		tcp_abort(tcp, flow);
 		return;
@@ -122,7 +144,7 @@ static void opened(struct tcp *tcp, struct flow *flow)
 	flow->snd_max = flow->snd_una;
 	flow->recover = flow->snd_una;
 	flow->retries = 0;
-	flow_timer_cancel(&tcp->flows, flow);
+	tcp_rest(tcp, flow);
 	mark(tcp, flow, 0);
 }
 
@@ -154,7 +176,7 @@ static void fin_acked(struct tcp *tcp, struct flow *flow)
 	if (flow->flags & FLOW_GONE)
 		flow_timer_arm(&tcp->flows, flow, FLOW_TIMER_LEVELS - 1, tcp->now_us);
 	else
-		flow_timer_cancel(&tcp->flows, flow); /* half-closed: the guest may go on sending for days */
+		tcp_rest(tcp, flow); /* half-closed: the guest may go on sending for days */
 }
 
 static void take_ack(struct tcp *tcp, struct flow *flow, const struct net_frame *frame)
@@ -184,8 +206,9 @@ static void take_ack(struct tcp *tcp, struct flow *flow, const struct net_frame 
 	if (outstanding)
 		flow_timer_arm(&tcp->flows, flow, 0, tcp->now_us);
 	else if (!(flow->flags & FLOW_FIN_ACKED))
-		flow_timer_cancel(&tcp->flows, flow);
-	mark(tcp, flow, 0);
+		tcp_rest(tcp, flow);
+	/* An end of stream may be seen only when nothing is left before it (host-inet.c: without peek offset). */
+	mark(tcp, flow, (flow->flags & (FLOW_HUP | FLOW_FIN_SENT)) == FLOW_HUP ? FLOW_READABLE : 0);
 }
 
 /* NEWS: the segment acknowledged something. Its window counts then, whatever its own number: the earlier one, kept beside
@@ -210,7 +233,7 @@ static void take_window(struct tcp *tcp, struct flow *flow, const struct net_fra
 	/* The timer of the last probe may be a minute away; what is sent now arms its own. */
 	if (window && !flow->snd_wnd && !(flow->flags & FLOW_FIN_ACKED)) {
 		flow->retries = 0;
-		flow_timer_cancel(&tcp->flows, flow);
+		tcp_rest(tcp, flow);
 		mark(tcp, flow, flow->snd_una != flow->snd_max ? FLOW_READABLE : 0);
 	}
 	flow->snd_wnd = window;
@@ -236,24 +259,40 @@ static void take_duplicate(struct tcp *tcp, struct flow *flow, const struct net_
 	mark(tcp, flow, FLOW_REWIND | FLOW_READABLE);
 }
 
-/* Writes what is next to the host. Return: bytes it took. */
-static uint32_t write_host(struct tcp *tcp, struct flow *flow, const struct wire_payload *payload, uint32_t skip)
+/* Writes LEN bytes of PAYLOAD from byte OFF on to the host. Return: bytes it took. */
+static uint32_t write_host(struct tcp *tcp, struct flow *flow, const struct wire_payload *payload, uint32_t off,
+			   uint32_t len, int flags)
 {
 	struct iovec iov[WIRE_SEGMENTS_MAX];
 	struct msghdr msg = {.msg_iov = iov};
 	ssize_t n;
 	int r;
 
-	r = guest_iov_slice(iov, WIRE_SEGMENTS_MAX, payload->iov, payload->n_iov, payload->off + skip, payload->len - skip);
+	r = guest_iov_slice(iov, WIRE_SEGMENTS_MAX, payload->iov, payload->n_iov, payload->off + off, len);
 	if (r < 0)
 		return 0;
 	msg.msg_iovlen = (size_t)r;
 	do
-		n = sendmsg(flow->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = sendmsg(flow->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL | flags);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EAGAIN && errno != ENOBUFS)
 		tcp_abort(tcp, flow);
 	return n < 0 ? 0 : (uint32_t)n;
+}
+
+/* Writes what is next to the host, with an urgent byte where it lies. Return: bytes it took. */
+static uint32_t write_new(struct tcp *tcp, struct flow *flow, const struct net_frame *frame,
+			  const struct wire_payload *payload, uint32_t skip)
+{
+	uint32_t urgent = tcp_urgent_part(tcp, flow, frame, skip);
+	uint32_t n = 0;
+
+	if (urgent) {
+		n = write_host(tcp, flow, payload, skip, urgent, MSG_OOB);
+		if (n < urgent || flow->flags & FLOW_RST_DUE || skip + n == payload->len)
+			return n;
+	}
+	return n + write_host(tcp, flow, payload, skip + n, (uint32_t)payload->len - skip - n, 0);
 }
 
 /* The guest may have sent more than the window it was told, and the socket have taken it. */
@@ -272,12 +311,13 @@ static void take_payload(struct tcp *tcp, struct flow *flow, const struct net_fr
 	uint32_t n = frame->payload_len - skip;
 
 	if (n) {
-		uint32_t taken = write_host(tcp, flow, payload, skip);
+		uint32_t taken = write_new(tcp, flow, frame, payload, skip);
 
 		if (flow->flags & FLOW_RST_DUE)
 			return;
 		advance(flow, taken);
 		tcp->stats.tx_bytes += taken;
+		flow->tx_bytes += taken;
 		if (taken < n) {
 			drop(tcp, flow, FLOW_ACK_DUE | FLOW_DROPPED);
 			tcp_want_room(tcp, flow, true);
@@ -287,9 +327,20 @@ static void take_payload(struct tcp *tcp, struct flow *flow, const struct net_fr
 	}
 	if (fin) {
 		advance(flow, 1);
-		tcp->host->shutdown(tcp->host_data, flow->fd);
+		tcp->host->shutdown(tcp->host_data, flow);
 		mark(tcp, flow, FLOW_GUEST_FIN | FLOW_ACK_DUE);
+		if (flow->flags & FLOW_RESTING)
+			tcp_rest(tcp, flow); /* sooner: the guest may have forgotten the flow in a minute */
 	}
+}
+
+/* A keep-alive probe: we answer it, so the host's side must be asked by its own kernel. */
+static void guest_asks(struct tcp *tcp, struct flow *flow)
+{
+	if (flow->flags & FLOW_KEEP_ALIVE || !tcp->host->keep_alive)
+		return;
+	flow->flags |= FLOW_KEEP_ALIVE;
+	tcp->host->keep_alive(tcp->host_data, flow, true);
 }
 
 /* Return: true when the segment is to be looked at further (RFC 9293, 3.10.7.4, first to fourth check). */
@@ -314,6 +365,8 @@ static bool acceptable(struct tcp *tcp, struct flow *flow, const struct net_fram
 		if ((int32_t)ahead > 0 && flow->dups_due < TCP_DUPLICATES)
 			flow->dups_due++;
 		drop(tcp, flow, FLOW_ACK_DUE);
+		if (ahead == UINT32_MAX && len <= 1 && !(frame->tcp.flags & (NET_SYN | NET_FIN)))
+			guest_asks(tcp, flow);
 		/* What is wholly behind may still acknowledge. */
 		return !(frame->tcp.flags & NET_SYN);
 	}
@@ -327,6 +380,8 @@ static void in_open(struct tcp *tcp, struct flow *flow, const struct net_frame *
 	uint32_t ack = frame->tcp.ack;
 	bool news;
 
+	if (flow->flags & FLOW_RESTING)
+		flow->retries = 0; /* alive */
 	if (!acceptable(tcp, flow, frame) || !(frame->tcp.flags & NET_ACK))
 		return;
 	if (seq_before(flow->snd_max, ack)) {
@@ -384,6 +439,7 @@ void tcp_segment(struct tcp *tcp, const struct net_frame *frame, const struct wi
 	}
 	if (flow->flags & FLOW_RST_DUE)
 		return;
+	flow->active_us = tcp->now_us;
 	switch (flow->state) {
 	case FLOW_SYN_SENT:
 		in_syn_sent(tcp, flow, frame);
@@ -403,6 +459,22 @@ void tcp_segment(struct tcp *tcp, const struct net_frame *frame, const struct wi
 	}
 }
 
+/* The connecting socket of FLOW reports EVENTS. Return: true when it is connected. */
+static bool host_decided(struct tcp *tcp, struct flow *flow, uint32_t events)
+{
+	int r = events & (EPOLLERR | EPOLLHUP) ? tcp->host->opened(tcp->host_data, flow) : 0;
+
+	if (r < 0) {
+		tcp_fail(tcp, flow, -r);
+		return false;
+	}
+	flow->state = FLOW_SYN_RCVD;
+	flow->flags |= FLOW_SYN_DUE;
+	flow->active_us = tcp->now_us;
+	tcp_want_room(tcp, flow, false);
+	return true;
+}
+
 void tcp_host_event(void *data, uint64_t handle, uint32_t events)
 {
 	struct tcp *tcp = data;
@@ -410,18 +482,15 @@ void tcp_host_event(void *data, uint64_t handle, uint32_t events)
 
 	if (!flow || flow->flags & FLOW_RST_DUE)
 		return;
-	if (flow->state == FLOW_OPENING && events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
-		if (tcp->host->opened(tcp->host_data, flow->fd) < 0) {
-			tcp_abort(tcp, flow);
-			return;
-		}
-		flow->state = FLOW_SYN_RCVD;
-		flow->flags |= FLOW_SYN_DUE;
-	}
+	if (flow->state == FLOW_OPENING &&
+	    (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) || !host_decided(tcp, flow, events)))
+		return;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		flow->flags |= FLOW_READABLE;
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		flow->flags |= FLOW_HUP;
+	if (events & EPOLLPRI && tcp->host->mark && flow->host_kind == HOST_KIND_USUAL)
+		flow->flags |= FLOW_PRI | FLOW_READABLE;
 	if (events & EPOLLHUP && !(flow->flags & FLOW_GUEST_FIN)) {
 		flow->flags |= FLOW_GONE;
 		if (flow->flags & FLOW_FIN_ACKED)
@@ -429,6 +498,7 @@ void tcp_host_event(void *data, uint64_t handle, uint32_t events)
 	}
 	if (events & EPOLLOUT && flow->flags & FLOW_OUT) {
 		tcp_want_room(tcp, flow, false);
+		flow->rcv_told = UINT32_MAX; /* ask again */
 		flow->flags |= FLOW_ACK_DUE;
 		if (flow->flags & FLOW_DROPPED)
 			flow->dups_due = TCP_DUPLICATES;

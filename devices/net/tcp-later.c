@@ -9,7 +9,7 @@
  * The waiting flows stand in a ring of TCP_LATER_MAX, each once, about in order of time (a flow that is listed again
  * may wait twice as long); when it is full nobody waits.
  */
-#include "devices/net/tcp.h"
+#include "devices/net/tcp-parts.h"
 
 static void enlist(struct tcp *tcp, struct flow *flow)
 {

@@ -9,7 +9,7 @@
  */
 #include <errno.h>
 
-#include "devices/net/tcp.h"
+#include "devices/net/tcp-parts.h"
 #include "devices/vhost/guest-memory.h"
 
 enum {
@@ -19,25 +19,39 @@ enum {
 	WINDOW_SMALL = 1460, /* do not send crumbs while an acknowledgement is coming (RFC 9293, 3.8.6.2.1) */
 };
 
-/* Window to tell, in units of the wire; moves rcv_adv, never back. */
+/* What the host takes, in bytes. */
+static uint32_t ask_window(struct tcp *tcp, struct flow *flow, bool syn)
+{
+	bool small = false;
+	uint32_t room;
+
+	if (syn && tcp->host->first_window && flow->host_kind == HOST_KIND_USUAL)
+		return tcp->host->first_window;
+	room = tcp->host->window(tcp->host_data, flow, &small);
+	if (small && !(flow->flags & FLOW_GUEST_FIN))
+		tcp_want_room(tcp, flow, true);
+	return room;
+}
+
+/* Window to tell, in units of the wire; moves rcv_adv, never back. Asking the socket costs a system call: not while most of
+ * what it last said is unused. */
 static uint16_t tell_window(struct tcp *tcp, struct flow *flow, bool syn)
 {
 	unsigned int scale = syn ? 0 : flow->own_scale;
-	uint32_t room, max, window;
+	uint32_t left = flow->rcv_adv - flow->rcv_nxt;
+	uint32_t window;
 
 	if (flow->state != FLOW_OPEN && !syn)
 		return 0;
-	room = tcp->host->window(tcp->host_data, flow->fd, &max);
-	if (flow->flags & FLOW_DROPPED)
-		room = 0;
-	window = room >> scale;
-	if (window > UINT16_MAX)
-		window = UINT16_MAX;
-	window <<= scale;
-	if (seq_before(flow->rcv_adv, flow->rcv_nxt + window))
-		flow->rcv_adv = flow->rcv_nxt + window;
-	if (!(flow->flags & FLOW_GUEST_FIN) && room < max / 2)
-		tcp_want_room(tcp, flow, true);
+	if (syn || left <= flow->rcv_told - flow->rcv_told / 4) {
+		window = flow->flags & FLOW_DROPPED ? 0 : ask_window(tcp, flow, syn) >> scale;
+		if (window > UINT16_MAX)
+			window = UINT16_MAX;
+		window <<= scale;
+		if (seq_before(flow->rcv_adv, flow->rcv_nxt + window))
+			flow->rcv_adv = flow->rcv_nxt + window;
+		flow->rcv_told = flow->rcv_adv - flow->rcv_nxt;
+	}
 	return (uint16_t)((flow->rcv_adv - flow->rcv_nxt) >> scale);
 }
 
@@ -160,8 +174,9 @@ static void sent(struct tcp *tcp, struct flow *flow, uint32_t n)
 	flow->snd_nxt += n;
 	if (seq_before(flow->snd_max, flow->snd_nxt))
 		flow->snd_max = flow->snd_nxt;
+	flow->active_us = tcp->now_us;
 	tcp_later_sent(tcp, flow, false);
-	if (!(flow->flags & FLOW_TIMED))
+	if (!flow_awaits(flow))
 		flow_timer_arm(&tcp->flows, flow, flow->retries, tcp->now_us);
 }
 
@@ -178,11 +193,17 @@ static int send_fin(struct tcp *tcp, struct flow *flow)
 	return 0;
 }
 
+/* Where the next peek begins, counted from the first byte in the socket. */
+static size_t peek_offset(const struct flow *flow)
+{
+	return flow->snd_nxt - flow->snd_una + flow->acked;
+}
+
 /* Brings the socket to where snd_una and snd_nxt say it is. Return: 0 or -errno of a dead socket. */
 static int settle_socket(struct tcp *tcp, struct flow *flow)
 {
 	if (flow->acked) {
-		int r = tcp->host->discard(tcp->host_data, flow->fd, flow->acked);
+		int r = tcp->host->discard(tcp->host_data, flow, flow->acked);
 
 		if (r < 0)
 			return r;
@@ -190,7 +211,7 @@ static int settle_socket(struct tcp *tcp, struct flow *flow)
 	}
 	if (flow->flags & FLOW_REWIND) {
 		flow->flags &= ~FLOW_REWIND;
-		return tcp->host->rewind(tcp->host_data, flow->fd, flow->snd_nxt - flow->snd_una);
+		return tcp->host->rewind(tcp->host_data, flow, peek_offset(flow));
 	}
 	return 0;
 }
@@ -210,7 +231,7 @@ static uint32_t sendable(struct tcp *tcp, struct flow *flow)
 	if (window < enough && on_way)
 		return 0; /* the acknowledgement on its way wakes us */
 	if (!window) {
-		if (!(flow->flags & FLOW_TIMED))
+		if (!flow_awaits(flow))
 			flow_timer_arm(&tcp->flows, flow, flow->retries, tcp->now_us);
 		return 0;
 	}
@@ -245,10 +266,10 @@ static ssize_t fill_room(struct tcp *tcp, struct flow *flow, struct wire_room *r
 	r = guest_iov_slice(iov, WIRE_SEGMENTS_MAX, room->iov, room->n_iov, off, want);
 	if (r < 0)
 		return r;
-	n = tcp->host->peek(tcp->host_data, flow->fd, flow->snd_nxt - flow->snd_una, iov, (size_t)r, &more);
+	n = tcp->host->peek(tcp->host_data, flow, peek_offset(flow), iov, (size_t)r, &more);
 	if (n > 0) {
 		adapt_hint(flow, want, (uint32_t)n);
-		if ((uint32_t)n < want && !more && !(flow->flags & FLOW_HUP))
+		if ((uint32_t)n < want && !more && !(flow->flags & (FLOW_HUP | FLOW_URGENT)))
 			flow->flags &= ~FLOW_READABLE;
 	}
 	return n;
@@ -260,11 +281,14 @@ static int send_frame(struct tcp *tcp, struct flow *flow, uint32_t want)
 	uint16_t mss = flow->mss < tcp_mss(tcp, flow) ? flow->mss : tcp_mss(tcp, flow);
 	struct net_tcp_out out;
 	struct wire_room room;
+	bool urgent = false;
 	ssize_t n;
 	int r;
 
 	if (want > flow->hint)
 		want = flow->hint;
+	if (flow->flags & FLOW_URGENT)
+		want = tcp_urgent_limit(flow, want, mss, &urgent);
 	r = tcp->wire->reserve(tcp->wire_data, head_len(flow) + want, &room);
 	if (r < 0)
 		return -EAGAIN;
@@ -284,8 +308,13 @@ static int send_frame(struct tcp *tcp, struct flow *flow, uint32_t want)
 	out.window = flow->flags & (FLOW_ACK_DUE | FLOW_ACK_LATER) ? tell_window(tcp, flow, false)
 						: told_window(flow);
 	out.payload_len = (uint32_t)n;
+	if (urgent) {
+		out.flags |= NET_URG;
+		out.urgent = 1; /* the byte is the one before, RFC 6093 section 3.1 */
+	}
 	emit(tcp, &out, &room, mss);
 	tcp->stats.rx_bytes += (uint64_t)n;
+	flow->rx_bytes += flow->snd_nxt == flow->snd_max ? (uint64_t)n : 0;
 	sent(tcp, flow, (uint32_t)n);
 	return 0;
 }
@@ -295,6 +324,10 @@ static int send_data(struct tcp *tcp, struct flow *flow)
 {
 	int r = settle_socket(tcp, flow);
 
+	if (r >= 0 && flow->flags & (FLOW_PRI | FLOW_URGENT)) {
+		tcp_urgent_find(tcp, flow);
+		r = settle_socket(tcp, flow);
+	}
 	for (int i = 0; r >= 0 && flow->flags & FLOW_READABLE && !(flow->flags & FLOW_FIN_ACKED); i++) {
 		uint32_t want = sendable(tcp, flow);
 
@@ -323,21 +356,21 @@ static int send_acks(struct tcp *tcp, struct flow *flow)
 	return 0;
 }
 
-/* Asks the guest for its window with a number it has had already: nothing of ours is on the way afterwards, so that
- * no gap is left when the window opens. */
+/* Asks the guest for its window (or whether it lives) with a number it has had already: nothing of ours is on the way
+ * afterwards, so that no gap is left when the window opens. */
 static int send_probe(struct tcp *tcp, struct flow *flow)
 {
+	bool window = !flow->snd_wnd && flow->flags & FLOW_PROBE;
 	int r;
 
-	if (flow->snd_wnd) {
-		flow->flags &= ~FLOW_PROBE;
-		return 0;
+	if (window || flow->flags & FLOW_ASK) {
+		r = send_bare(tcp, flow, 0, flow->snd_una - 1);
+		if (r < 0)
+			return r;
 	}
-	r = send_bare(tcp, flow, 0, flow->snd_una - 1);
-	if (r < 0)
-		return r;
-	flow->flags &= ~FLOW_PROBE;
-	flow_timer_arm(&tcp->flows, flow, flow->retries, tcp->now_us);
+	flow->flags &= ~(FLOW_PROBE | FLOW_ASK);
+	if (window)
+		flow_timer_arm(&tcp->flows, flow, flow->retries, tcp->now_us);
 	return 0;
 }
 
@@ -367,7 +400,7 @@ static int turn(struct tcp *tcp, struct flow *flow)
 	if (data == -EAGAIN)
 		return data;
 	r = send_acks(tcp, flow);
-	if (r >= 0 && flow->flags & FLOW_PROBE)
+	if (r >= 0 && flow->flags & (FLOW_PROBE | FLOW_ASK))
 		r = send_probe(tcp, flow);
 	if (r < 0)
 		return r;

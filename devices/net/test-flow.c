@@ -192,12 +192,97 @@ static void test_hash(void **state)
 	assert_true(flow_hash(hash_key, &key) == first);
 }
 
+/* The highest bits of handles belong to others, however often a slot was used. */
+static void test_handles_keep_clear(void **state)
+{
+	static const uint32_t generations[] = {1, 0x1ffffffe, 0x20000000, 0x7ffffffe, 0xfffffffe};
+	struct flow *flow;
+	uint64_t handle;
+
+	for (size_t i = 0; i < sizeof(generations) / sizeof(generations[0]); i++) {
+		flow_table_init(&t, FEW, hash_key);
+		t.slots.slots[0].generation = generations[i] & ~1u;
+		flow = new_flow(1);
+		handle = flow_handle(&t, flow);
+		assert_int_equal(handle >> 61, 0);
+		assert_ptr_equal(flow_by_handle(&t, handle), flow);
+		flow_end(&t, flow);
+		assert_null(flow_by_handle(&t, handle));
+		new_flow(2);
+		assert_null(flow_by_handle(&t, handle)); /* the same slot, another flow */
+	}
+	assert_null(flow_by_handle(&t, 0));
+	assert_null(flow_by_handle(&t, UINT64_MAX));
+}
+
+static void test_walk(void **state)
+{
+	uint32_t cursor = 0;
+	int n = 0;
+
+	flow_table_init(&t, FEW, hash_key);
+	assert_null(flow_next(&t, &cursor));
+	new_flow(1);
+	flow_end(&t, new_flow(2));
+	new_flow(3);
+	while (flow_next(&t, &cursor))
+		n++;
+	assert_int_equal(n, 2);
+	assert_int_equal(cursor, 0);
+}
+
+/* A flow that rests has a timer, but awaits nothing. */
+static void test_rest(void **state)
+{
+	struct flow *flow;
+
+	flow_table_init(&t, FEW, hash_key);
+	flow = new_flow(1);
+	flow_timer_rest(&t, flow, FLOW_TIMER_IDLE, 5);
+	assert_false(flow_awaits(flow));
+	assert_true(flow_timer_next(&t) == 5 + UINT64_C(1000000) * FLOW_IDLE_SECONDS);
+	flow_timer_arm(&t, flow, 99, 5);
+	assert_true(flow_awaits(flow));
+	assert_true(flow_timer_next(&t) == 5 + ((uint64_t)FLOW_TIMER_BASE_US << (FLOW_TIMER_LEVELS - 1)));
+	flow_timer_rest(&t, flow, 1, 5);
+	assert_false(flow_awaits(flow));
+	assert_null(flow_timer_take(&t, 5 + 2 * FLOW_TIMER_BASE_US - 1));
+	assert_ptr_equal(flow_timer_take(&t, 5 + 2 * FLOW_TIMER_BASE_US), flow);
+	assert_true(flow_timer_next(&t) == UINT64_MAX);
+}
+
+/* The whole table: every flow is found, the next one is refused, the nearest timer is the oldest. */
+static void test_full_table(void **state)
+{
+	struct flow_key key = key_of(0);
+
+	flow_table_init(&t, FLOW_MAX, hash_key);
+	for (uint32_t i = 0; i < FLOW_MAX; i++) {
+		key.guest_port = (uint16_t)i;
+		assert_non_null(flow_new(&t, &key));
+		flow_timer_arm(&t, flow_find(&t, &key), 0, i);
+	}
+	key.host_port = 1;
+	assert_null(flow_new(&t, &key));
+	key.host_port = 0;
+	for (uint32_t i = 0; i < FLOW_MAX; i++) {
+		key.guest_port = (uint16_t)i;
+		assert_int_equal(flow_timer_next(&t), FLOW_TIMER_BASE_US + i);
+		assert_non_null(flow_find(&t, &key));
+		flow_end(&t, flow_find(&t, &key));
+		assert_null(flow_find(&t, &key));
+	}
+	assert_int_equal(t.slots.n_used, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fills_and_empties), cmocka_unit_test(test_collisions),
 		cmocka_unit_test(test_against_model),	  cmocka_unit_test(test_ready),
 		cmocka_unit_test(test_timers),		  cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_handles_keep_clear), cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_rest), cmocka_unit_test(test_full_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ int watch_new(void)
 static int control(int watch_fd, int op, int fd, uint64_t handle, bool out)
 {
 	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (out ? EPOLLOUT : 0),
+		.events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET | (out ? EPOLLOUT : 0),
 		.data.u64 = handle,
 	};
 
@@ -34,6 +34,11 @@ int watch_add(int watch_fd, int fd, uint64_t handle, bool out)
 int watch_set(int watch_fd, int fd, uint64_t handle, bool out)
 {
 	return control(watch_fd, EPOLL_CTL_MOD, fd, handle, out);
+}
+
+void watch_remove(int watch_fd, int fd)
+{
+	(void)epoll_ctl(watch_fd, EPOLL_CTL_DEL, fd, NULL); /* fails only when it is not there */
 }
 
 int watch_dispatch(int watch_fd, watch_fn fn, void *data)
