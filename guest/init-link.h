@@ -16,10 +16,14 @@
  * one whole frame with one write(2), which the driver never splits. Only the agent reads. It is non-blocking.
  * The log pipes stay open in init too, so that a restart of the agent loses nothing and nobody gets SIGPIPE. They
  * must be drained at any time, whether or not the host takes the lines: a full pipe would stop the engine.
+ * So does the listener for the port-proxies: those that come while no agent runs wait in its backlog.
  */
 #pragma once
 
 #include <stdint.h>
+
+/* Name that init gives the data card in the main network namespace. */
+#define INIT_LINK_DATA_CARD "eth0"
 
 enum init_link_fd {
 	INIT_LINK_FD_PORT = 3,		 /* virtio-serial port, see proto/agent.h; read and write */
@@ -27,7 +31,9 @@ enum init_link_fd {
 	INIT_LINK_FD_LOG_CONTAINERD = 5, /* read ends of pipes, lines of text, non-blocking */
 	INIT_LINK_FD_LOG_DOCKERD = 6,
 	INIT_LINK_FD_LOG_INIT = 7,
-	INIT_LINK_FD_END = 8,
+	INIT_LINK_FD_PORTS = 8, /* seqpacket listener, see guest/port-link.h; non-blocking */
+	INIT_LINK_FD_ROUTE = 9, /* route socket of the main network namespace, in the groups of address changes; of this start */
+	INIT_LINK_FD_END = 10,
 };
 
 enum init_link_type {

@@ -15,7 +15,8 @@
 #include "base/fd.h"
 #include "base/quota.h"
 
-enum { IN_SIZE = 4096, OUT_SIZE = 16 * AGENT_FRAME_MAX };
+/* The guest may be slow to read the answers to as many ports as there can be. */
+enum { IN_SIZE = 4096, OUT_SIZE = (AGENT_PORTS_MAX + 64) * AGENT_FRAME_MAX };
 
 struct agent_channel {
 	int fd;
@@ -24,7 +25,7 @@ struct agent_channel {
 	void *data;
 	bool greeted;
 	uint32_t seq;
-	struct quota_bucket bucket;
+	struct quota_bucket bucket, port_bucket;
 	size_t in_len, out_len;
 	uint8_t in[IN_SIZE];
 	uint8_t out[OUT_SIZE];
@@ -90,7 +91,9 @@ int agent_channel_send(struct agent_channel *channel, struct agent_message *mess
 /* Return: true when the message may be handed over. */
 static bool admit(struct agent_channel *channel, const struct agent_message *message)
 {
-	if (!quota_bucket_take(&channel->bucket, loop_now_us())) {
+	bool port = message->type >= AGENT_PORT_OPEN && message->type <= AGENT_NET;
+
+	if (!quota_bucket_take(port ? &channel->port_bucket : &channel->bucket, loop_now_us())) {
 		broken(channel, -EDQUOT, "The VM sent too many messages on the agent channel.");
 		return false;
 	}
@@ -111,6 +114,7 @@ static bool admit(struct agent_channel *channel, const struct agent_message *mes
 static void parse(struct agent_channel *channel)
 {
 	size_t off = 0;
+	int r;
 
 	for (;;) {
 		struct agent_message m;
@@ -125,7 +129,11 @@ static void parse(struct agent_channel *channel)
 		off += (size_t)n;
 		if (!admit(channel, &m))
 			return;
-		channel->ops->message(channel->data, &m);
+		r = channel->ops->message(channel->data, &m);
+		if (r < 0) {
+			broken(channel, r, "The VM broke a rule of the agent channel.");
+			return;
+		}
 	}
 	channel->in_len -= off;
 	memmove(channel->in, channel->in + off, channel->in_len);
@@ -171,6 +179,12 @@ int agent_channel_new(struct loop *loop, int consume_fd, const struct agent_chan
 		.rate_per_s = AGENT_CHANNEL_RATE,
 		.burst = AGENT_CHANNEL_BURST,
 		.tokens = AGENT_CHANNEL_BURST,
+		.last_us = loop_now_us(),
+	};
+	channel->port_bucket = (struct quota_bucket){
+		.rate_per_s = AGENT_CHANNEL_PORT_RATE,
+		.burst = AGENT_CHANNEL_PORT_BURST,
+		.tokens = AGENT_CHANNEL_PORT_BURST,
 		.last_us = loop_now_us(),
 	};
 	r = loop_add_fd(loop, channel->fd, EPOLLIN, on_ready, channel, &channel->source);

@@ -201,6 +201,7 @@ static int make_ends(struct machine *m, struct qemu_ends *e)
 	e->child[PLAN_FD_RUN_DIR] = m->dirs[MACHINE_DIR_RUN];
 	/* QEMU binds it; one that an earlier boot left is never trusted. */
 	unlinkat(m->dirs[MACHINE_DIR_RUN], PLAN_CONTROL_SOCKET, 0);
+	unlinkat(m->dirs[MACHINE_DIR_RUN], PLAN_DATA_SOCKET, 0);
 	if (pipe2(pair, O_CLOEXEC) < 0)
 		return trace(error_errno());
 	e->err_read = pair[0];
@@ -224,6 +225,8 @@ static int watch_qemu(struct machine *m, struct qemu_ends *e)
 	int r = loop_add_child(m->loop, m->qemu_pidfd, m->qemu_pid, machine_on_qemu_exit, m, &m->qemu_child);
 
 	if (!r)
+		r = ports_new(&machine_ports_ops, m, &m->ports);
+	if (!r)
 		r = qmp_client_new(m->loop, take_fd(e->near[PLAN_FD_QMP]), machine_on_qmp, m, &m->qmp);
 	if (!r)
 		r = agent_channel_new(m->loop, take_fd(e->near[PLAN_FD_AGENT]), &machine_agent_ops, m, &m->agent);
@@ -242,6 +245,7 @@ static int spawn_qemu(struct machine *m, struct qemu_ends *e, struct fault *faul
 				   .memory_mib = m->plan.memory_mib,
 				   .accel = m->choice.accel,
 				   .qemu_major = m->qemu.major,
+				   .mtu = m->plan.mtu,
 				   .image = &m->image.image};
 	_cleanup_free_ struct plan *plan = malloc(sizeof(*plan));
 	int r;
@@ -269,6 +273,7 @@ static int start_net(struct machine *m, struct fault *fault)
 		.program = m->options.net,
 		.run_dir_fd = m->dirs[MACHINE_DIR_RUN],
 		.vhost_name = PLAN_CONTROL_SOCKET,
+		.card = PLAN_CARD_CONTROL,
 		.engine_fd = m->engine_fd,
 		.echo_fd = m->echo_fd,
 		.net_log = m->logs[MACHINE_LOG_NET],
@@ -277,8 +282,15 @@ static int start_net(struct machine *m, struct fault *fault)
 		.stats = machine_on_net_stats,
 		.data = m,
 	};
+	int r = net_process_new(m->loop, &config, &m->net, fault);
 
-	return net_process_new(m->loop, &config, &m->net, fault);
+	if (r)
+		return r;
+	config.vhost_name = PLAN_DATA_SOCKET;
+	config.card = PLAN_CARD_DATA;
+	config.failed = machine_on_data_net_failed;
+	config.link = machine_tell_link;
+	return net_process_new(m->loop, &config, &m->data_net, fault);
 }
 
 /* SIGKILL and reap; a QEMU that is stuck in the kernel is not waited for without end. */
@@ -325,9 +337,11 @@ int machine_start_qemu(struct machine *m)
 void machine_drop_qemu(struct machine *m)
 {
 	m->net = net_process_free(m->net);
+	m->data_net = net_process_free(m->data_net);
 	m->qemu_child = loop_source_free(m->qemu_child);
 	m->qmp = qmp_client_free(m->qmp);
 	m->agent = agent_channel_free(m->agent);
+	m->ports = ports_free(m->ports);
 	m->console = log_stream_free(m->console);
 	m->qemu_err = log_stream_free(m->qemu_err);
 	m->qemu_pidfd = fd_close(m->qemu_pidfd);
@@ -335,6 +349,8 @@ void machine_drop_qemu(struct machine *m)
 	m->greeted = m->monitor_lost = false;
 	if (m->dirs[MACHINE_DIR_RUN] >= 0)
 		unlinkat(m->dirs[MACHINE_DIR_RUN], PLAN_CONTROL_SOCKET, 0);
+	if (m->dirs[MACHINE_DIR_RUN] >= 0)
+		unlinkat(m->dirs[MACHINE_DIR_RUN], PLAN_DATA_SOCKET, 0);
 }
 
 void machine_done(struct machine *m)

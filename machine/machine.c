@@ -262,6 +262,7 @@ void machine_on_qmp(void *data, const struct qmp_message *event)
 	} else if (!strcmp(event->name, "SHUTDOWN")) {
 		log_info("QEMU shuts down: %s", event->text);
 		net_process_expect_end(m->net);
+		net_process_expect_end(m->data_net);
 		snprintf(m->end_reason, sizeof(m->end_reason), "%s", event->text);
 	} else if (strncmp(event->name, "BLOCK_", 6) == 0 || !strcmp(event->name, "GUEST_PANICKED")) {
 		log_limited(LOG_WARNING, "QEMU: %s %s", event->name, event->text);
@@ -294,26 +295,45 @@ static int on_deadline(void *data)
 
 /* Net. */
 
-void machine_on_net_failed(void *data, const struct fault *fault)
+bool machine_on_net_failed(void *data, const struct fault *fault)
 {
 	machine_fault(data, fault);
 	machine_event(data, VM_EV_LINK_LOST);
+	return true;
+}
+
+/* QEMU does not start without it; afterwards containers live on without a network. */
+bool machine_on_data_net_failed(void *data, const struct fault *fault)
+{
+	struct machine *m = data;
+
+	if (!m->greeted)
+		return machine_on_net_failed(data, fault);
+	log_warning("%s", fault->text);
+	return false;
 }
 
 static void stats_done(struct machine *m)
 {
-	if (m->stats_wanted && m->stats_guest && m->stats_net)
+	if (m->stats_wanted && m->stats_guest && m->stats_net && m->stats_data_net)
 		machine_tell_stats(m);
 }
 
-void machine_on_net_stats(void *data, const struct device_stats *stats)
+void machine_on_net_stats(void *data, enum plan_card card, const struct device_stats *stats)
 {
 	struct machine *m = data;
 
-	m->stats.stats.net_flows = stats->flows_now & INT64_MAX;
-	m->stats.stats.net_rx_bytes = stats->rx_bytes & INT64_MAX;
-	m->stats.stats.net_tx_bytes = stats->tx_bytes & INT64_MAX;
-	m->stats_net = true;
+	if (card == PLAN_CARD_DATA) {
+		m->stats.stats.data_net_flows = stats->flows_now & INT64_MAX;
+		m->stats.stats.data_net_rx_bytes = stats->rx_bytes & INT64_MAX;
+		m->stats.stats.data_net_tx_bytes = stats->tx_bytes & INT64_MAX;
+		m->stats_data_net = true;
+	} else {
+		m->stats.stats.net_flows = stats->flows_now & INT64_MAX;
+		m->stats.stats.net_rx_bytes = stats->rx_bytes & INT64_MAX;
+		m->stats.stats.net_tx_bytes = stats->tx_bytes & INT64_MAX;
+		m->stats_net = true;
+	}
 	stats_done(m);
 }
 
@@ -357,7 +377,7 @@ static uint64_t bound(uint64_t v)
 	return v > INT64_MAX ? INT64_MAX : v;
 }
 
-static void on_agent(void *data, const struct agent_message *message)
+static int on_agent(void *data, const struct agent_message *message)
 {
 	struct machine *m = data;
 
@@ -381,9 +401,15 @@ static void on_agent(void *data, const struct agent_message *message)
 		m->stats_guest = true;
 		stats_done(m);
 		break;
+	case AGENT_PORT_OPEN:
+	case AGENT_PORT_CLOSE:
+	case AGENT_PORT_RESET:
+	case AGENT_NET:
+		return ports_agent(m->ports, message);
 	default: /* PONG: nobody asks for one yet */
 		break;
 	}
+	return 0;
 }
 
 static void on_agent_broken(void *data, const struct fault *fault)
@@ -412,6 +438,7 @@ static void ask_stats(struct machine *m)
 	m->stats_wanted = true;
 	m->stats_guest = !m->greeted || agent_channel_send(m->agent, &message) != 0;
 	m->stats_net = net_process_ask_stats(m->net) != 0;
+	m->stats_data_net = net_process_ask_stats(m->data_net) != 0;
 	arm(m->stats_timer, MACHINE_STATS_US);
 	stats_done(m);
 }
@@ -485,8 +512,16 @@ static int on_backend(void *data, int fd, uint32_t events)
 	static struct machine_message message; /* five paths: too much for the stack */
 	struct fault fault = FAULT_INIT;
 	size_t n_fds = 0;
-	ssize_t n = chan_recv(fd, buf, sizeof(buf), NULL, &n_fds);
+	ssize_t n;
 
+	if (events & EPOLLOUT) {
+		loop_source_set_events(m->backend, EPOLLIN);
+		if (m->ports)
+			ports_flush(m->ports);
+	}
+	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return 0;
+	n = chan_recv(fd, buf, sizeof(buf), NULL, &n_fds);
 	if (n == -EAGAIN || n == -EMSGSIZE)
 		return 0;
 	if (n <= 0) {
@@ -503,6 +538,10 @@ static int on_backend(void *data, int fd, uint32_t events)
 		stop(m, message.shutdown.deadline_ms, message.shutdown.force);
 	else if (message.type == MACHINE_STATS_GET)
 		ask_stats(m);
+	else if (message.type == MACHINE_PORT_RESULT && m->ports)
+		ports_backend(m->ports, &message);
+	else if (message.type == MACHINE_PORT_RESULT)
+		log_debug("an answer about a port that is gone");
 	else
 		log_error("the backend sent a message that only the machine sends");
 	return 0;

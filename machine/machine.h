@@ -17,6 +17,7 @@
 #include "machine/image-files.h"
 #include "machine/log-file.h"
 #include "machine/net-process.h"
+#include "machine/ports.h"
 #include "machine/qemu.h"
 #include "machine/qmp-client.h"
 #include "machine/vm-state.h"
@@ -76,7 +77,8 @@ struct machine {
 	struct qmp_client *qmp;
 	struct agent_channel *agent;
 	struct log_stream *console, *qemu_err;
-	struct net_process *net;
+	struct net_process *net, *data_net;
+	struct ports *ports;
 	bool greeted, monitor_lost;
 	bool distrusted;    /* this machine killed the QEMU that ran under KVM */
 	bool verdict_open;  /* KVM did not boot the VM; kept once the guest speaks without it */
@@ -84,7 +86,7 @@ struct machine {
 	uint32_t stages;	      /* bit per stage that was reported */
 	char end_reason[QMP_TEXT_MAX]; /* of QEMU's SHUTDOWN event */
 
-	bool stats_wanted, stats_guest, stats_net;
+	bool stats_wanted, stats_guest, stats_net, stats_data_net;
 	struct machine_message stats;
 };
 
@@ -109,8 +111,9 @@ void machine_done(struct machine *m);
 /* machine.c, for machine-start.c. */
 int machine_on_qemu_exit(void *data, pid_t pid, int status);
 void machine_on_qmp(void *data, const struct qmp_message *event);
-void machine_on_net_failed(void *data, const struct fault *fault);
-void machine_on_net_stats(void *data, const struct device_stats *stats);
+bool machine_on_net_failed(void *data, const struct fault *fault);
+bool machine_on_data_net_failed(void *data, const struct fault *fault);
+void machine_on_net_stats(void *data, enum plan_card card, const struct device_stats *stats);
 extern const struct agent_channel_ops machine_agent_ops;
 
 /* machine-report.c. Never fail: a backend that does not listen is noticed by its socket. */
@@ -119,5 +122,8 @@ void machine_tell_state(struct machine *m, enum machine_state state);
 void machine_tell_fault(struct machine *m);
 void machine_tell_stage(struct machine *m, const char *name);
 void machine_tell_stats(struct machine *m);
+/* The backend's end of a new data net's netctl link. Return: 0 or -errno. */
+int machine_tell_link(void *data, int consume_fd);
+extern const struct ports_ops machine_ports_ops;
 /* Keeps the first fault. Return: R. */
 int machine_fault(struct machine *m, const struct fault *fault);

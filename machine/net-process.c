@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,7 +20,6 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/spawn.h"
-#include "machine/plan.h"
 #include "proto/control-link.h"
 
 enum { BACKOFF_FIRST_US = 20000, BACKOFF_MAX_US = 2000000, LISTEN_RETRY_US = 5000,
@@ -40,6 +38,11 @@ struct net_process {
 	uint64_t born_us;
 	bool connected_once, given_up; /* given up: no further start */
 };
+
+static const char *card_name(const struct net_process *net)
+{
+	return net->config.card == PLAN_CARD_DATA ? "data" : "control";
+}
 
 static void on_err_end(void *data, struct log_stream *stream)
 {
@@ -86,8 +89,9 @@ static int on_control(void *data, int fd, uint32_t events)
 		net->control = loop_source_free(net->control); /* its end follows */
 		return 0;
 	}
-	if (device_decode(&m, buf, (size_t)n, n_fds)) {
-		log_limited(LOG_WARNING, "net sent a message that is none");
+	if (device_decode(&m, buf, (size_t)n, n_fds) ||
+	    (m.type == DEVICE_FLOW && net->config.card != PLAN_CARD_CONTROL)) {
+		log_limited(LOG_WARNING, "net of the %s card sent a message that is none", card_name(net));
 		if (n_fds)
 			fd_close(fds[0]);
 		spawn_kill(net->pidfd, SIGKILL);
@@ -96,7 +100,7 @@ static int on_control(void *data, int fd, uint32_t events)
 	if (m.type == DEVICE_FLOW)
 		take_flow(net, m.flow.port, fds[0]);
 	else if (m.type == DEVICE_STATS)
-		net->config.stats(net->config.data, &m.stats);
+		net->config.stats(net->config.data, net->config.card, &m.stats);
 	return 0;
 }
 
@@ -136,12 +140,14 @@ static void schedule(struct net_process *net)
 		loop_timer_set(net->timer, pause);
 		return;
 	}
-	net->given_up = true;
 	fault_set(&fault, -ECONNABORTED,
-		  "The network process of the control link ended %d times within %d seconds. See net.log; then stop and "
+		  "The network process of the %s card ended %d times within %d seconds. See net.log; then stop and "
 		  "start again.",
-		  NET_FAILURES_MAX, (int)(NET_FAILURES_WINDOW_US / 1000000));
-	net->config.failed(net->config.data, &fault);
+		  card_name(net), NET_FAILURES_MAX, (int)(NET_FAILURES_WINDOW_US / 1000000));
+	if (net->config.failed(net->config.data, &fault))
+		net->given_up = true;
+	else
+		loop_timer_set(net->timer, BACKOFF_MAX_US);
 }
 
 static int on_child(void *data, pid_t pid, int status)
@@ -149,9 +155,9 @@ static int on_child(void *data, pid_t pid, int status)
 	struct net_process *net = data;
 
 	if (status == 0)
-		log_info("net (pid %d) ended", (int)pid);
+		log_info("net of the %s card (pid %d) ended", card_name(net), (int)pid);
 	else
-		log_warning("net (pid %d) ended with %s %d", (int)pid, status < 0 ? "signal" : "code",
+		log_warning("net of the %s card (pid %d) ended with %s %d", card_name(net), (int)pid, status < 0 ? "signal" : "code",
 			    status < 0 ? -status : status);
 	forget(net);
 	if (!net->given_up)
@@ -159,59 +165,112 @@ static int on_child(void *data, pid_t pid, int status)
 	return 0;
 }
 
-static int start(struct net_process *net, struct fault *fault)
-{
-	_cleanup_close_ int vhost_fd = -EBADF, far_fd = -EBADF, err_read = -EBADF, err_write = -EBADF;
-	_cleanup_free_ struct plan *plan = malloc(sizeof(*plan));
-	int pair[2], fds[4], r;
+/* Both ends of what a start needs; all are closed with the scope unless taken. */
+struct net_ends {
+	int vhost, control_far, err_read, err_write, link_near, link_far;
+};
 
-	if (!plan)
-		return trace(-ENOMEM);
+static void net_ends_done(struct net_ends *e)
+{
+	fd_close(e->vhost);
+	fd_close(e->control_far);
+	fd_close(e->err_read);
+	fd_close(e->err_write);
+	fd_close(e->link_near);
+	fd_close(e->link_far);
+}
+
+static int connect_vhost(struct net_process *net, struct net_ends *e, struct fault *fault)
+{
 	/* Never waits: a QEMU that does not accept must not hang its machine. */
-	vhost_fd = sock_connect_at(net->config.run_dir_fd, net->config.vhost_name, SOCK_STREAM | SOCK_NONBLOCK);
-	if (vhost_fd >= 0)
-		fd_set_nonblock(vhost_fd, false);
-	if (vhost_fd < 0)
-		return trace(fault_set(fault, vhost_fd, "The control link's socket does not answer: %s.",
-				       strerror(-vhost_fd)));
+	e->vhost = sock_connect_at(net->config.run_dir_fd, net->config.vhost_name, SOCK_STREAM | SOCK_NONBLOCK);
+	if (e->vhost < 0)
+		return trace(fault_set(fault, e->vhost, "The socket of the %s card does not answer: %s.",
+				       card_name(net), strerror(-e->vhost)));
+	fd_set_nonblock(e->vhost, false);
 	/* QEMU made the socket, with the mode its umask leaves; the directory is 0700 whatever this says. */
 	if (!net->connected_once && fchmodat(net->config.run_dir_fd, net->config.vhost_name, 0600, 0) < 0)
 		log_warning("mode of %s: %m", net->config.vhost_name);
 	net->connected_once = true;
-	r = sock_pair(SOCK_SEQPACKET, pair);
+	return 0;
+}
+
+static int make_ends(struct net_process *net, struct net_ends *e)
+{
+	int pair[2], r = sock_pair(SOCK_SEQPACKET, pair);
+
 	if (r)
-		return trace(fault_set(fault, r, "No socket for the network process: %s.", strerror(-r)));
+		return trace(r);
 	net->control_fd = pair[0];
-	far_fd = pair[1];
-	if (pipe2(pair, O_CLOEXEC) < 0)
-		return trace(fault_set(fault, error_errno(), "No pipe for the network process."));
-	err_read = pair[0];
-	err_write = pair[1];
-	fds[0] = vhost_fd;
-	fds[1] = far_fd;
-	fds[2] = net->config.engine_fd;
-	fds[3] = net->config.echo_fd;
-	r = plan_net(plan);
-	if (!r)
-		r = spawn_start(&(struct spawn_plan){.program = net->config.program, .argv = plan->argv,
-						     .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = err_write,
-						     .fds = fds, .n_fds = plan->n_fds,
-						     .flags = SPAWN_NODUMP | SPAWN_SETSID},
-				&net->pid, &net->pidfd);
-	if (r)
-		return trace(fault_set(fault, r, "The network process %s cannot be started: %s.", net->config.program,
-				       strerror(-r)));
+	e->control_far = pair[1];
 	r = fd_set_nonblock(net->control_fd, true);
-	if (!r)
-		r = loop_add_child(net->loop, net->pidfd, net->pid, on_child, net, &net->child);
+	if (!r && net->config.card == PLAN_CARD_DATA) {
+		r = sock_pair(SOCK_SEQPACKET, pair);
+		if (!r) {
+			e->link_near = pair[0];
+			e->link_far = pair[1];
+		}
+	}
+	if (r)
+		return trace(r);
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return trace(error_errno());
+	e->err_read = pair[0];
+	e->err_write = pair[1];
+	return 0;
+}
+
+static int spawn_net(struct net_process *net, const struct net_ends *e)
+{
+	_cleanup_free_ struct plan *plan = malloc(sizeof(*plan));
+	bool data = net->config.card == PLAN_CARD_DATA;
+	int fds[] = {e->vhost, e->control_far, data ? e->link_far : net->config.engine_fd, net->config.echo_fd};
+	int r;
+
+	if (!plan)
+		return trace(-ENOMEM);
+	r = plan_net(plan, net->config.card);
+	if (r)
+		return r;
+	return spawn_start(&(struct spawn_plan){.program = net->config.program, .argv = plan->argv,
+						.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = e->err_write,
+						.fds = fds, .n_fds = plan->n_fds,
+						.flags = SPAWN_NODUMP | SPAWN_SETSID},
+			   &net->pid, &net->pidfd);
+}
+
+static int watch_net(struct net_process *net, struct net_ends *e)
+{
+	int r = loop_add_child(net->loop, net->pidfd, net->pid, on_child, net, &net->child);
+
 	if (!r)
 		r = loop_add_fd(net->loop, net->control_fd, EPOLLIN, on_control, net, &net->control);
 	if (!r)
-		r = log_stream_new(net->loop, take_fd(err_read), net->config.net_log, NULL, on_err_end, net,
+		r = log_stream_new(net->loop, take_fd(e->err_read), net->config.net_log, card_name(net), on_err_end, net,
 				   &net->err);
+	if (!r && net->config.card == PLAN_CARD_DATA)
+		r = net->config.link(net->config.data, take_fd(e->link_near));
+	return r;
+}
+
+static int start(struct net_process *net, struct fault *fault)
+{
+	_cleanup_(net_ends_done) struct net_ends ends = {-EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF};
+	int r = connect_vhost(net, &ends, fault);
+
+	if (r)
+		return r;
+	r = make_ends(net, &ends);
+	if (r)
+		return trace(fault_set(fault, r, "No sockets for the network process: %s.", strerror(-r)));
+	r = spawn_net(net, &ends);
+	if (r)
+		return trace(fault_set(fault, r, "The network process %s cannot be started: %s.", net->config.program,
+				       strerror(-r)));
+	r = watch_net(net, &ends);
 	if (r)
 		return trace(fault_set(fault, r, "The network process cannot be watched: %s.", strerror(-r)));
-	log_info("net started (pid %d)", (int)net->pid);
+	log_info("net of the %s card started (pid %d)", card_name(net), (int)net->pid);
 	return 0;
 }
 

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * net-process: keeps caisson-net of the control card running while QEMU lives.
+ * net-process: keeps the caisson-net of one card running while QEMU lives.
  *
- * States: WAITING (QEMU's socket is not there yet, or a restart is due after its back-off), UP, GIVEN_UP (NET_FAILURES_MAX failures within
- * NET_FAILURES_WINDOW_US; the owner is told once). Each start connects again to QEMU's listening vhost-user socket,
+ * States: WAITING (QEMU's socket is not there yet, or a restart is due after its back-off), UP, GIVEN_UP (NET_FAILURES_MAX
+ * failures within NET_FAILURES_WINDOW_US and the owner said so). Each start connects again to QEMU's listening vhost-user socket,
  * which QEMU binds in the run directory; QEMU serves one client at a time, and the last one's end frees it.
- * A flow to CONTROL_PORT_LOG becomes a log stream; any other port's descriptor is closed.
+ * Control card: a flow to CONTROL_PORT_LOG becomes a log stream; any other port's descriptor is closed. Data card: each start
+ * makes a netctl link, one end for the process and one for the owner, who sends it to the backend.
  * Who may call it: machine.c. It never touches guest data but the log lines.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
 #include "base/loop.h"
 #include "machine/log-file.h"
+#include "machine/plan.h"
 #include "proto/device.h"
 
 enum { NET_FAILURES_MAX = 6, NET_LOG_FLOWS_MAX = 8 };
@@ -27,10 +30,14 @@ struct net_process_config {
 	const char *program;	/* absolute path of caisson-net; borrowed */
 	int run_dir_fd;		/* borrowed; holds VHOST_NAME */
 	const char *vhost_name; /* static */
-	int engine_fd, echo_fd; /* listeners; borrowed */
+	enum plan_card card;
+	int engine_fd, echo_fd; /* control card: listeners; borrowed */
 	struct log_file *net_log, *vm_log;
-	void (*failed)(void *data, const struct fault *fault); /* restart limit reached; not fatal by itself */
-	void (*stats)(void *data, const struct device_stats *stats); /* NULL: no net process to ask */
+	/* The restart limit is reached. Return: true: no further start; false: go on with the longest pause. */
+	bool (*failed)(void *data, const struct fault *fault);
+	void (*stats)(void *data, enum plan_card card, const struct device_stats *stats);
+	/* Data card: the backend's end of the link of the process that is being started. Return: 0 or -errno (then it is not). */
+	int (*link)(void *data, int consume_fd);
 	void *data;
 };
 

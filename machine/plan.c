@@ -5,10 +5,12 @@
 #include "machine/plan.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "proto/agent.h"
 #include "proto/control-link.h"
+#include "proto/data-card.h"
 
 enum { CPUS_MAX = 255, MEMORY_MIB_MIN = 256, MEMORY_MIB_MAX = 16 * 1024 * 1024 };
 
@@ -129,10 +131,11 @@ static int add_disks(struct plan *plan)
 
 /* QEMU passes descriptors only over a socket that it was given by path (fd= lacks that feature), so the path goes
  * through the inherited directory: a descriptor and a constant. */
-static int add_control_card(struct plan *plan)
+static int add_control_card(struct plan *plan, const struct plan_input *input)
 {
 	int r = 0;
 
+	(void)input;
 	ADD("-chardev", "socket,id=control,path=/proc/self/fd/%d/" PLAN_CONTROL_SOCKET ",server=on,wait=off",
 	    number(PLAN_FD_RUN_DIR));
 	ADD("-netdev", "vhost-user,id=control,chardev=control,queues=1");
@@ -143,10 +146,24 @@ static int add_control_card(struct plan *plan)
 	return r;
 }
 
+static int add_data_card(struct plan *plan, const struct plan_input *input)
+{
+	int r = 0;
+
+	ADD("-chardev", "socket,id=data,path=/proc/self/fd/%d/" PLAN_DATA_SOCKET ",server=on,wait=off",
+	    number(PLAN_FD_RUN_DIR));
+	ADD("-netdev", "vhost-user,id=data,chardev=data,queues=1");
+	ADD("-device",
+	    "virtio-net-pci,netdev=data,mac=" DATA_GUEST_MAC_TEXT ",host_mtu=%u,mrg_rxbuf=on,"
+	    "rx_queue_size=1024,tx_queue_size=1024,romfile=,disable-legacy=on",
+	    input->mtu);
+	return r;
+}
+
 /* One row per vhost-user device; a NULL row is not part of the machine yet. */
-static int (*const cards[PLAN_CARDS_MAX])(struct plan *plan) = {
+static int (*const cards[PLAN_CARDS_MAX])(struct plan *plan, const struct plan_input *input) = {
 	[PLAN_CARD_CONTROL] = add_control_card,
-	[PLAN_CARD_DATA] = NULL,
+	[PLAN_CARD_DATA] = add_data_card,
 	[PLAN_CARD_FILES] = NULL,
 };
 
@@ -161,6 +178,8 @@ int plan_qemu(struct plan *plan, const struct plan_input *input)
 		return trace(-EINVAL);
 	if (input->memory_mib < MEMORY_MIB_MIN || input->memory_mib > MEMORY_MIB_MAX)
 		return trace(-EINVAL);
+	if (input->mtu < DATA_MTU_MIN || input->mtu > DATA_MTU_MAX)
+		return trace(-EINVAL);
 	r = add_base(plan, input);
 	if (!r)
 		r = add_channels(plan);
@@ -169,22 +188,25 @@ int plan_qemu(struct plan *plan, const struct plan_input *input)
 	plan->n_fds = PLAN_FD_MAX;
 	for (size_t i = 0; i < PLAN_CARDS_MAX && !r; i++)
 		if (cards[i])
-			r = cards[i](plan);
+			r = cards[i](plan, input);
 	if (!r)
 		r = add_boot(plan, input);
 	return r;
 }
 
-int plan_net(struct plan *plan)
+int plan_net(struct plan *plan, enum plan_card card)
 {
+	bool data = card == PLAN_CARD_DATA;
 	int r = 0;
 
+	if (!data && card != PLAN_CARD_CONTROL)
+		return trace(-EINVAL);
 	plan->n_args = plan->n_fds = plan->used = 0;
 	r = add(plan, "caisson-net");
 	if (!r)
-		r = add(plan, "--role=control");
-	if (!r)
+		r = add(plan, "--role=%s", data ? "data" : "control");
+	if (!r && !data)
 		r = add(plan, "--listen=%d,%d", CONTROL_PORT_ENGINE, CONTROL_PORT_ECHO);
-	plan->n_fds = 4;
+	plan->n_fds = data ? 3 : 4;
 	return r;
 }

@@ -30,18 +30,20 @@ enum plan_fd {
 	PLAN_FD_MAX,
 };
 
-/* vhost-user devices. Room is left in this enumeration and in the table of plan.c for the data card and the
- * file server; no argument is made for one that the plan does not use. */
+/* vhost-user devices, in the order in which QEMU waits for them. Room is left in this enumeration and in the table of plan.c
+ * for the file server; no argument is made for one that the plan does not use. */
 enum plan_card { PLAN_CARD_CONTROL, PLAN_CARD_DATA, PLAN_CARD_FILES };
 
-/* Name of the control card's socket in the run directory. */
+/* Names of the cards' sockets in the run directory. */
 #define PLAN_CONTROL_SOCKET "vhost-net0.sock"
+#define PLAN_DATA_SOCKET "vhost-net1.sock"
 
 struct plan_input {
 	uint32_t cpus;
 	uint32_t memory_mib;
 	enum machine_accel accel; /* KVM or TCG */
 	uint32_t qemu_major;
+	uint32_t mtu; /* of the data card */
 	const struct image *image;
 };
 
@@ -56,5 +58,6 @@ struct plan {
 
 /* Return: 0; -EINVAL: accelerator not decided, or a number out of range; -E2BIG. */
 int plan_qemu(struct plan *plan, const struct plan_input *input);
-/* Descriptors of caisson-net: 3 vhost-user, 4 device control, 5 engine listener, 6 echo listener. */
-int plan_net(struct plan *plan);
+/* Descriptors of caisson-net: 3 vhost-user, 4 device control; of the control card 5 engine listener, 6 echo listener; of the data
+ * card 5 netctl. Return: 0; -EINVAL: CARD is no network card. */
+int plan_net(struct plan *plan, enum plan_card card);

@@ -20,9 +20,12 @@ static struct agent_channel *channel;
 static int far_fd, n_messages, n_broken;
 static struct fault last_fault;
 
-static void on_message(void *data, const struct agent_message *message)
+static int message_result;
+
+static int on_message(void *data, const struct agent_message *message)
 {
 	n_messages++;
+	return message_result;
 }
 
 static void on_broken(void *data, const struct fault *fault)
@@ -37,7 +40,7 @@ static int setup(void **state)
 {
 	int pair[2];
 
-	n_messages = n_broken = 0;
+	n_messages = n_broken = message_result = 0;
 	if (loop_new(&loop) || sock_pair(SOCK_STREAM, pair))
 		return -1;
 	far_fd = pair[1];
@@ -139,6 +142,40 @@ static void flood(void **state)
 	assert_non_null(strstr(last_fault.text, "too many"));
 }
 
+/* BCK-03: every start of an engine may bring all its ports at once, a hundred thousand a second ends the VM. */
+static void flood_of_ports(void **state)
+{
+	struct agent_message m = {.type = AGENT_PORT_CLOSE, .port_close = {1}};
+	uint8_t frame[AGENT_FRAME_MAX];
+	int n = agent_encode(&m, frame), sent = 0;
+
+	say(hello);
+	while (sent < 2 * AGENT_PORTS_MAX) {
+		if (send(far_fd, frame, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) == n)
+			sent++;
+		loop_step(loop, 0);
+	}
+	run();
+	assert_int_equal(n_broken, 0);
+	assert_int_equal(n_messages, 1 + 2 * AGENT_PORTS_MAX);
+	say(stage); /* not charged to the same account */
+	for (int i = 0; i < 100000 && !n_broken; i++) {
+		(void)!send(far_fd, frame, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		loop_step(loop, 0);
+	}
+	assert_int_equal(n_broken, 1);
+	assert_non_null(strstr(last_fault.text, "too many"));
+}
+
+static void a_broken_rule_ends_it(void **state)
+{
+	say(hello);
+	message_result = -EBADMSG;
+	say(stage);
+	assert_int_equal(n_broken, 1);
+	assert_non_null(strstr(last_fault.text, "rule"));
+}
+
 static void deaf_guest_is_bounded(void **state)
 {
 	struct agent_message m = {.type = AGENT_PING};
@@ -158,6 +195,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(garbage, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_direction, setup, teardown),
 		cmocka_unit_test_setup_teardown(flood, setup, teardown),
+		cmocka_unit_test_setup_teardown(flood_of_ports, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_broken_rule_ends_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(deaf_guest_is_bounded, setup, teardown),
 	};
 

@@ -64,6 +64,10 @@ static const char *const golden[] = {
 	"-netdev", "vhost-user,id=control,chardev=control,queues=1",
 	"-device", "virtio-net-pci,netdev=control,mac=02:ca:15:50:00:02,host_mtu=65520,mrg_rxbuf=on,rx_queue_size=1024,"
 		   "tx_queue_size=1024,romfile=,disable-legacy=on",
+	"-chardev", "socket,id=data,path=/proc/self/fd/10/vhost-net1.sock,server=on,wait=off",
+	"-netdev", "vhost-user,id=data,chardev=data,queues=1",
+	"-device", "virtio-net-pci,netdev=data,mac=02:ca:15:50:01:02,host_mtu=1500,mrg_rxbuf=on,rx_queue_size=1024,"
+		   "tx_queue_size=1024,romfile=,disable-legacy=on",
 	"-kernel", "/proc/self/fd/6",
 	"-initrd", "/proc/self/fd/7",
 	"-append", "console=ttyS0 quiet caisson.verity=6:6:-:" HASH,
@@ -77,7 +81,8 @@ static struct plan plan;
 
 static struct plan_input input(enum machine_accel accel)
 {
-	return (struct plan_input){.cpus = 2, .memory_mib = 2048, .accel = accel, .qemu_major = 10, .image = &image};
+	return (struct plan_input){
+		.cpus = 2, .memory_mib = 2048, .accel = accel, .qemu_major = 10, .mtu = 1500, .image = &image};
 }
 
 static void golden_list(void **state)
@@ -138,6 +143,12 @@ static void bounds(void **state)
 	assert_int_equal(plan_qemu(&plan, &in), -EINVAL);
 	in.memory_mib = 256;
 	assert_int_equal(plan_qemu(&plan, &in), 0);
+	in.mtu = 1279;
+	assert_int_equal(plan_qemu(&plan, &in), -EINVAL);
+	in.mtu = 65521;
+	assert_int_equal(plan_qemu(&plan, &in), -EINVAL);
+	in.mtu = 65520;
+	assert_int_equal(plan_qemu(&plan, &in), 0);
 }
 
 static void every_text_fits(void **state)
@@ -157,13 +168,20 @@ static void every_text_fits(void **state)
 
 static void net_list(void **state)
 {
-	assert_int_equal(plan_net(&plan), 0);
+	assert_int_equal(plan_net(&plan, PLAN_CARD_CONTROL), 0);
 	assert_int_equal(plan.n_args, 3);
 	assert_string_equal(plan.argv[0], "caisson-net");
 	assert_string_equal(plan.argv[1], "--role=control");
 	assert_string_equal(plan.argv[2], "--listen=1001,1002");
 	assert_null(plan.argv[3]);
 	assert_int_equal(plan.n_fds, 4);
+	assert_int_equal(plan_net(&plan, PLAN_CARD_DATA), 0);
+	assert_int_equal(plan.n_args, 2);
+	assert_string_equal(plan.argv[0], "caisson-net");
+	assert_string_equal(plan.argv[1], "--role=data");
+	assert_null(plan.argv[2]);
+	assert_int_equal(plan.n_fds, 3);
+	assert_int_equal(plan_net(&plan, PLAN_CARD_FILES), -EINVAL);
 }
 
 int main(void)

@@ -55,7 +55,13 @@ class Agent:
         self.link, link = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pipes = [os.pipe() for _ in range(3)]
         self.logs = [w for _, w in pipes]
-        source = [port.fileno(), link.fileno()] + [r for r, _ in pipes]
+        self.ports = f"/run/ports.{time.monotonic_ns()}.sock"
+        ports = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ports.bind(self.ports)
+        ports.listen(64)
+        route = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        route.bind((0, 0x10 | 0x100))  # address changes of this, the main, namespace
+        source = [port.fileno(), link.fileno()] + [r for r, _ in pipes] + [ports.fileno(), route.fileno()]
 
         def arrange():
             high = [os.dup2(fd, 100 + i) for i, fd in enumerate(source)]
@@ -80,6 +86,13 @@ class Agent:
 
     def ask(self, kind, body, seq):
         self.port.sendall(b"CSN1" + struct.pack("<III", kind, len(body), seq) + body)
+
+    def frame(self):
+        """The next frame of the agent port: (type, sequence, body)."""
+        head = self.port.recv(16, socket.MSG_WAITALL)
+        magic, kind, length, seq = struct.unpack("<4sIII", head)
+        assert magic == b"CSN1", head
+        return kind, seq, self.port.recv(length, socket.MSG_WAITALL) if length else b""
 
     def text(self):
         self.log.seek(0)
@@ -154,14 +167,47 @@ def check_card(pid):
 
 def check_port(agent):
     agent.ask(16, struct.pack("<Q", 0x1234), 5)
-    check("ping", agent.port.recv(64) == b"CSN1" + struct.pack("<IIIQ", 4, 8, 5, 0x1234))
+    check("ping", agent.frame() == (4, 5, struct.pack("<Q", 0x1234)))
     agent.ask(19, b"", 6)
-    stats = agent.port.recv(64)
-    check("stats", len(stats) == 56 and struct.unpack("<Q", stats[16:24])[0] > 1 << 20)
+    kind, seq, stats = agent.frame()
+    check("stats", (kind, seq, len(stats)) == (5, 6, 40) and struct.unpack("<Q", stats[:8])[0] > 1 << 20)
     agent.ask(18, struct.pack("<Q", 99), 7)
     check("time goes to init", agent.hear() == (TIME, 99))
     agent.ask(17, struct.pack("<II", 1500, 0), 8)
     check("shutdown goes to init", agent.hear() == (SHUTDOWN, 1500))
+
+
+def mapped(*octets):
+    return bytes(10) + b"\xff\xff" + bytes(octets)
+
+
+def check_ports(agent):
+    def proxy():
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock.settimeout(5)
+        sock.connect(agent.ports)
+        sock.send(struct.pack("<4sIHH", b"CNP1", 0, 8080, 80) + mapped(0, 0, 0, 0) + mapped(172, 17, 0, 2))
+        return sock
+
+    check("earlier ports are gone", agent.frame()[0] == 8)
+    check("subnets: the link-side one of this namespace", agent.frame()[::2] == (9, struct.pack("<II", 0, 1)
+                                                                                  + mapped(192, 0, 2, 0) + struct.pack("<I", 126)))
+    sock = proxy()
+    kind, _, body = agent.frame()
+    port = struct.unpack("<I", body[:4])[0]
+    check("a port is asked for", kind == 6 and body[4:12] == struct.pack("<IHH", 0, 8080, 80))
+    agent.ask(20, struct.pack("<II", port, 0), 1)
+    check("a port is published", sock.recv(64) == struct.pack("<4sI", b"CNP1", 0))
+    sock.close()
+    check("its end is told", agent.frame()[::2] == (7, struct.pack("<I", port)))
+    sock = proxy()
+    agent.ask(20, struct.pack("<II", struct.unpack("<I", agent.frame()[2][:4])[0], 1), 1)
+    check("a port is refused", sock.recv(64) == struct.pack("<4sI", b"CNP1", 1) and sock.recv(64) == b"")
+    ip("addr", "add", "172.30.0.1/16", "dev", "v0")
+    news = [agent.frame() for _ in range(2)]
+    check("a new subnet is told", [struct.unpack("<II", f[2][:8]) for f in news] == [(0, 2), (1, 2)], news)
+    ip("addr", "del", "172.30.0.1/16", "dev", "v0")
+    agent.frame()
 
 
 def check_confined(pid):
@@ -197,10 +243,11 @@ def main(program):
     check("link up", agent.hear() == (LINK_UP, 0))
     check_card(pid)
     check_confined(pid)
+    check_ports(agent)
     check_port(agent)
     check_link(agent, logs)
     check("alive", agent.process.poll() is None, agent.text())
-    time.sleep(0.5)
+    time.sleep(3)  # the kernel still has to say that the card's link-local address is nobody else's
     fds = len(os.listdir(f"/proc/{pid}/fd"))
     check("descriptors given back", fds < 64 + 128, fds)
     if os.path.exists("/usr/bin/strace"):
@@ -219,7 +266,7 @@ def main(program):
     agent.hear()
     agent.card(0)
     agent.ask(16, struct.pack("<Q", 1), 1)
-    check("without a card the port is answered", len(agent.port.recv(64)) == 24)
+    check("without a card the port is answered", any(agent.frame()[0] == 4 for _ in range(3)))
     agent.link.close()
     check("end of init's link ends the agent", agent.process.wait(5) == 0)
     return failures

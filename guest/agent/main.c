@@ -7,6 +7,7 @@
  *
  *   192.0.2.2:1001  -> /run/docker.sock     192.0.2.2:1002  -> echo
  *   log pipes       -> 192.0.2.1:2001       agent port      -> answers, or init
+ *   port-proxies    -> agent port           bridges' subnets -> agent port
  *
  * States: WAITING for the card (nothing is read from the machine yet), then SERVING, confined. Never runs a
  * program, never takes a path or a command from anybody.
@@ -28,7 +29,9 @@
 #include "guest/agent/card.h"
 #include "guest/agent/confine.h"
 #include "guest/agent/logs.h"
+#include "guest/agent/nets.h"
 #include "guest/agent/port.h"
+#include "guest/agent/ports.h"
 #include "guest/agent/relay.h"
 #include "guest/agent/serve.h"
 #include "guest/init-link.h"
@@ -37,7 +40,7 @@
 #define ENGINE_SOCKET "/run/docker.sock"
 /* Descriptors besides those of relays: standard, inherited, loop, listeners, log link, spare pipes. */
 enum { OTHER_FDS = 64 + STORE_SPARE_MAX * STORE_FDS };
-enum { NOFILE = RELAY_MAX * RELAY_FDS + OTHER_FDS };
+enum { NOFILE = RELAY_MAX * RELAY_FDS + AGENT_PORTS_MAX + OTHER_FDS, PORTS_FEW = 16 };
 
 struct agent {
 	struct loop *loop;
@@ -45,6 +48,9 @@ struct agent {
 	struct serve *engine, *echo;
 	struct logs *logs;
 	struct port *port;
+	struct ports *ports;
+	struct nets *nets;
+	uint32_t max_ports;
 	struct loop_source *link_source;
 	bool serving;
 };
@@ -75,6 +81,36 @@ static int open_link(struct agent *agent, int ifindex)
 	return logs_connect(agent->logs, CONTROL_HOST_IP, CONTROL_PORT_LOG);
 }
 
+static void on_port_result(void *data, uint32_t id, uint32_t status)
+{
+	struct agent *agent = data;
+
+	if (agent->ports)
+		ports_result(agent->ports, id, status);
+}
+
+static int on_port_writable(void *data)
+{
+	struct agent *agent = data;
+	int r = agent->ports ? ports_flush(agent->ports) : 0;
+
+	if (r >= 0 && agent->nets)
+		r = nets_flush(agent->nets);
+	return r;
+}
+
+static int open_ports(struct agent *agent)
+{
+	const struct port_hooks hooks = {on_port_result, on_port_writable, agent};
+	int r;
+
+	port_set_hooks(agent->port, &hooks);
+	r = ports_new(agent->loop, INIT_LINK_FD_PORTS, agent->port, agent->max_ports, &agent->ports);
+	if (r >= 0)
+		r = nets_new(agent->loop, INIT_LINK_FD_ROUTE, agent->port, &agent->nets);
+	return r;
+}
+
 /* WAITING -> SERVING. */
 static int start_serving(struct agent *agent, uint64_t ifindex)
 {
@@ -88,6 +124,9 @@ static int start_serving(struct agent *agent, uint64_t ifindex)
 	r = port_new(agent->loop, INIT_LINK_FD_PORT, INIT_LINK_FD_LINK, &agent->port);
 	if (r < 0)
 		return log_errno(r, "opening the agent port");
+	r = open_ports(agent);
+	if (r < 0)
+		return log_errno(r, "opening the ports");
 	r = confine();
 	if (r < 0)
 		return log_errno(r, "giving up privileges");
@@ -136,21 +175,28 @@ static int add_logs(struct agent *agent)
 }
 
 /* Return: number of relays the limit on descriptors allows. */
-static uint32_t raise_limits(void)
+static uint32_t raise_limits(struct agent *agent)
 {
 	struct rlimit limit = {.rlim_cur = NOFILE, .rlim_max = NOFILE};
 
+	agent->max_ports = AGENT_PORTS_MAX;
 	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
 		return RELAY_MAX;
+	agent->max_ports = PORTS_FEW;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < OTHER_FDS + RELAY_FDS)
 		return 1;
-	return limit.rlim_cur >= NOFILE ? RELAY_MAX : (uint32_t)((limit.rlim_cur - OTHER_FDS) / RELAY_FDS);
+	if (limit.rlim_cur >= NOFILE) {
+		agent->max_ports = AGENT_PORTS_MAX;
+		return RELAY_MAX;
+	}
+	return (uint32_t)((limit.rlim_cur - OTHER_FDS) / RELAY_FDS);
 }
 
 static int setup(struct agent *agent)
 {
 	static const int keep[] = {INIT_LINK_FD_PORT, INIT_LINK_FD_LINK, INIT_LINK_FD_LOG_CONTAINERD,
-				   INIT_LINK_FD_LOG_DOCKERD, INIT_LINK_FD_LOG_INIT};
+				   INIT_LINK_FD_LOG_DOCKERD, INIT_LINK_FD_LOG_INIT, INIT_LINK_FD_PORTS,
+				   INIT_LINK_FD_ROUTE};
 	int r;
 
 	r = fd_close_others(keep, ARRAY_SIZE(keep));
@@ -165,7 +211,7 @@ static int setup(struct agent *agent)
 		return log_errno(error_errno(), "making the network namespace");
 	r = loop_new(&agent->loop);
 	if (r >= 0)
-		r = relay_set_new(agent->loop, raise_limits(), RELAY_LINGER_US, &agent->relays);
+		r = relay_set_new(agent->loop, raise_limits(agent), RELAY_LINGER_US, &agent->relays);
 	if (r >= 0)
 		r = add_logs(agent);
 	if (r >= 0)

@@ -6,6 +6,7 @@
 #include "guest/agent/port.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -28,6 +29,8 @@ struct port {
 	struct loop *loop;
 	struct loop_source *source, *pause;
 	int fd, link_fd;
+	struct port_hooks hooks;
+	bool full; /* somebody waits for room */
 	size_t len;
 	uint8_t buf[BUFFER_SIZE];
 };
@@ -66,8 +69,8 @@ static void read_stats(struct agent_message *m)
 	m->stats.uptime_us = uptime_us();
 }
 
-/* A port that takes no frame now loses it: the machine asks again. */
-static int reply(struct port *port, const struct agent_message *m)
+/* Return: 0; -EAGAIN: nothing was written; -errno. */
+static int send_frame(struct port *port, const struct agent_message *m)
 {
 	uint8_t frame[AGENT_FRAME_MAX];
 	int len = agent_encode(m, frame);
@@ -78,12 +81,38 @@ static int reply(struct port *port, const struct agent_message *m)
 	n = write(port->fd, frame, (size_t)len);
 	if (n == len)
 		return 0;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		log_limited(LOG_WARNING, "agent port is full, an answer is lost");
-		return 0;
-	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return -EAGAIN;
 	/* Half a frame on a stream without resynchronisation: over. */
 	return trace(n < 0 ? error_errno() : -EPIPE);
+}
+
+/* A port that takes no frame now loses it: the machine asks again. */
+static int reply(struct port *port, const struct agent_message *m)
+{
+	int r = send_frame(port, m);
+
+	if (r != -EAGAIN)
+		return r;
+	log_limited(LOG_WARNING, "agent port is full, an answer is lost");
+	return 0;
+}
+
+int port_send(struct port *port, const struct agent_message *message)
+{
+	int r = send_frame(port, message);
+
+	if (r != -EAGAIN)
+		return r;
+	port->full = true;
+	if (port->source)
+		r = loop_source_set_events(port->source, EPOLLIN | EPOLLOUT);
+	return r < 0 && r != -EAGAIN ? trace(r) : -EAGAIN;
+}
+
+void port_set_hooks(struct port *port, const struct port_hooks *hooks)
+{
+	port->hooks = *hooks;
 }
 
 static int tell_init(struct port *port, enum init_link_type type, uint64_t value)
@@ -112,6 +141,10 @@ static int answer(struct port *port, const struct agent_message *m)
 		return tell_init(port, INIT_LINK_TIME, m->time.realtime_ns);
 	case AGENT_SHUTDOWN:
 		return tell_init(port, INIT_LINK_SHUTDOWN, m->shutdown.deadline_ms);
+	case AGENT_PORT_RESULT:
+		if (port->hooks.result)
+			port->hooks.result(port->hooks.data, m->port_result.id, m->port_result.status);
+		return 0;
 	default:
 		return trace(-EBADMSG);
 	}
@@ -147,11 +180,30 @@ static int hung_up(struct port *port)
 	return loop_timer_set(port->pause, HANGUP_PAUSE_US);
 }
 
+static int write_again(struct port *port)
+{
+	int r;
+
+	port->full = false;
+	r = loop_source_set_events(port->source, EPOLLIN);
+	if (r >= 0 && port->hooks.writable)
+		r = port->hooks.writable(port->hooks.data);
+	return r == -EAGAIN ? 0 : r;
+}
+
 static int on_port(void *data, int fd, uint32_t events)
 {
 	struct port *port = data;
 	ssize_t n;
+	int r;
 
+	if (events & EPOLLOUT && port->full) {
+		r = write_again(port);
+		if (r < 0)
+			return r;
+	}
+	if (events == EPOLLOUT)
+		return 0;
 	if (!(events & EPOLLIN))
 		return hung_up(port);
 	/* Frames are smaller than the buffer and consumed at once, so there is always room. */
@@ -168,7 +220,7 @@ static int on_pause_over(void *data)
 {
 	struct port *port = data;
 
-	return loop_add_fd(port->loop, port->fd, EPOLLIN, on_port, port, &port->source);
+	return loop_add_fd(port->loop, port->fd, EPOLLIN | (port->full ? EPOLLOUT : 0), on_port, port, &port->source);
 }
 
 int port_new(struct loop *loop, int port_fd, int link_fd, struct port **ret)

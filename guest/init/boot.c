@@ -2,8 +2,8 @@
 /*
  * boot: the root stage up to the started daemons. Order, and why: containerd needs nothing but the data
  * disk and is the longest start beside dockerd's, so it starts first and the modules are loaded beside it
- * on the other CPU; dockerd looks for overlay and netfilter when it starts, so it comes after them; the
- * agent needs the cards.
+ * on the other CPU; dockerd looks for overlay, netfilter and the data card when it starts, so it comes after them; the
+ * agent needs the cards; the lease is asked for while all of them start.
  */
 #include <fcntl.h>
 #include <stddef.h>
@@ -19,8 +19,10 @@
 #include "guest/init-link.h"
 #include "guest/init/disk.h"
 #include "guest/init/mounts.h"
+#include "guest/init/network.h"
 #include "guest/init/port.h"
 #include "guest/init/vm.h"
+#include "guest/port-link.h"
 #include "proto/agent.h"
 
 #define NOTIFY_PATH "/run/caisson/notify"
@@ -70,6 +72,11 @@ static int open_sockets(struct vm *vm)
 		return trace(vm->engine_fd);
 	if (listen(vm->engine_fd, ENGINE_BACKLOG) < 0)
 		return trace(error_errno());
+	vm->ports_fd = unix_socket(PORT_LINK_PATH, SOCK_SEQPACKET | SOCK_NONBLOCK);
+	if (vm->ports_fd < 0)
+		return trace(vm->ports_fd);
+	if (listen(vm->ports_fd, AGENT_PORTS_MAX) < 0)
+		return trace(error_errno());
 	vm->notify_fd = unix_socket(NOTIFY_PATH, SOCK_DGRAM | SOCK_NONBLOCK);
 	if (vm->notify_fd < 0)
 		return trace(vm->notify_fd);
@@ -107,11 +114,11 @@ static void plan_services(struct vm *vm)
 		.env = {"NOTIFY_SOCKET=" NOTIFY_PATH, "DOCKER_TMPDIR=/var/lib/docker/tmp", NULL},
 		.fds = {vm->engine_fd}, .n_fds = 1, .listen_fds = true, .oom_score_adj = -500,
 	};
-	/* The link's descriptor is put in when the agent starts: every start has its own. */
+	/* The descriptors of the link and of the route socket are put in when the agent starts: every start has its own. */
 	vm->services[VM_AGENT] = (struct service){
 		.name = "agent", .argv = agent_argv, .log_fd = vm->log_write_fds[VM_LOG_INIT],
 		.fds = {port_fd(), -EBADF, vm->log_read_fds[VM_LOG_CONTAINERD], vm->log_read_fds[VM_LOG_DOCKERD],
-			vm->log_read_fds[VM_LOG_INIT]},
+			vm->log_read_fds[VM_LOG_INIT], vm->ports_fd, -EBADF},
 		.n_fds = INIT_LINK_FD_END - INIT_LINK_FD_PORT, .oom_score_adj = -999,
 	};
 }
@@ -158,5 +165,6 @@ void vm_boot(struct vm *vm)
 	must(vm, service_start(&vm->services[VM_CONTAINERD]));
 	mounts_sysctls();
 	load_boot_modules(vm);
+	network_prepare();
 	must(vm, service_start(&vm->services[VM_DOCKERD]));
 }

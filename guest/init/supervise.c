@@ -7,6 +7,7 @@
  * handler reaps everything and looks the process up in the table of services.
  */
 #include <fcntl.h>
+#include <linux/rtnetlink.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,9 +25,11 @@
 #include "guest/init-link.h"
 #include "guest/init/card.h"
 #include "guest/init/mounts.h"
+#include "guest/init/network.h"
 #include "guest/init/port.h"
 #include "guest/init/uevent.h"
 #include "guest/init/vm.h"
+#include "guest/rtnl.h"
 #include "proto/agent.h"
 #include "proto/control-link.h"
 
@@ -148,7 +151,7 @@ static int on_link(void *data, int fd, uint32_t events)
 
 int vm_agent_start(struct vm *vm)
 {
-	_cleanup_close_ int agent_end = -EBADF;
+	_cleanup_close_ int agent_end = -EBADF, route_fd = -EBADF;
 	int fds[2], r;
 
 	link_close(vm);
@@ -157,6 +160,10 @@ int vm_agent_start(struct vm *vm)
 		return trace(r);
 	vm->link_fd = fds[0];
 	agent_end = fds[1];
+	route_fd = rtnl_open_watch(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+	if (route_fd < 0)
+		return trace(route_fd);
+	vm->services[VM_AGENT].fds[INIT_LINK_FD_ROUTE - INIT_LINK_FD_PORT] = route_fd;
 	vm->services[VM_AGENT].fds[INIT_LINK_FD_LINK - INIT_LINK_FD_PORT] = agent_end;
 	r = loop_add_fd(vm->loop, vm->link_fd, EPOLLIN, on_link, vm, &vm->link_source);
 	if (r < 0)
@@ -315,6 +322,8 @@ int vm_supervise(struct vm *vm)
 	r = add_sources(vm);
 	if (r == 0)
 		r = vm_agent_start(vm);
+	if (r == 0)
+		r = network_start(vm->loop);
 	/* A daemon that ended before the handler existed is found here. */
 	if (r == 0)
 		r = on_sigchld(vm, SIGCHLD);

@@ -37,6 +37,7 @@ struct vm {
 	int uevent_fd;
 	int notify_fd;
 	int engine_fd;		 /* listens on /run/docker.sock, inherited by dockerd */
+	int ports_fd;		 /* listens for port-proxies, inherited by the agent */
 	int link_fd;		 /* init's end of the link to the agent, -EBADF while there is none */
 	int log_read_fds[VM_LOG_MAX];
 	int log_write_fds[VM_LOG_MAX];

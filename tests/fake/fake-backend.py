@@ -4,7 +4,8 @@
 
 Tests lay it out as libexec/caisson/caisson-backend of a fake prefix. FAKE_BACKEND (a JSON object in the environment)
 sets its behaviour: stages [[name, ms], ...], delay (seconds per stage), die_before ("text", exit code 1), die_silent,
-fault (sentence), vanish (killed after the first stage), accel, stop_delay, hang (no answers).
+fault (sentence), vanish (killed after the first stage), accel, stop_delay, hang (no answers), containers (what the engine's socket
+answers), no_net (no captures).
 """
 import fcntl
 import json
@@ -27,7 +28,22 @@ SETTINGS = {
                   "max": 8192, "choices": None, "description": "Memory of the VM"},
     "Accelerator": {"key": "Accelerator", "name": "accelerator", "type": "choice", "unit": None, "default": "auto",
                     "min": None, "max": None, "choices": ["auto", "kvm", "tcg"], "description": "How the VM runs"},
+    "HostAccess": {"key": "HostAccess", "name": "host-access", "type": "string", "unit": None, "default": "all", "min": None,
+                   "max": None, "choices": None, "live": True, "description": "Ports of this computer"},
+    "NetworkRules": {"key": "NetworkRules", "name": "network-rules", "type": "list", "unit": None, "default": [], "min": None,
+                     "max": None, "choices": None, "live": True, "description": "Where containers may connect to"},
+    "DnsDomains": {"key": "DnsDomains", "name": "dns-domains", "type": "list", "unit": None, "default": [], "min": None,
+                   "max": None, "choices": None, "live": True, "description": "Resolvers of one domain"},
 }
+PORTS = [{"id": 1, "protocol": "tcp", "address": "127.0.0.1", "port": 8080, "asked": "0.0.0.0", "target": "172.17.0.2",
+          "target_port": 80, "connections": 7, "now": 2, "rx_bytes": 2048, "tx_bytes": 4096, "refused": 0},
+         {"id": 2, "protocol": "udp", "address": "::", "port": 53, "asked": "::", "target": "172.17.0.3", "target_port": 53,
+          "connections": None, "now": None, "rx_bytes": None, "tx_bytes": None, "refused": None}]
+NET = {"linked": True, "complete": True, "stats": {"tcp_now": 3, "rx_bytes": 2048, "rule_refused": 4},
+       "rules": [{"name": "loopback", "builtin": True, "allowed": 0, "refused": 4}],
+       "flows": [{"protocol": "tcp", "state": 4, "inbound": False, "guest": "192.168.65.3", "guest_port": 40000,
+                  "host": "2001:db8::1", "host_port": 443, "rx_bytes": 1, "tx_bytes": 2, "idle_ms": 3000}],
+       "dns": [{"name": "evil\x1b[2J.example", "type": 1, "rcode": 0, "answers": 1, "ttl_s": 60, "hits": 5}], "ports": PORTS}
 STORE = os.path.join(STATE, "settings-store.json")
 
 
@@ -116,6 +132,9 @@ class Desktop:
             "settings": {"Cpus": 2, "MemoryMiB": 2048, "DiskSizeMiB": 65536, "Accelerator": "auto"},
             "needs_restart": CONF.get("needs_restart", []),
             "disk": {"path": os.path.join(STATE, "vms/0/data/Docker.raw"), "size_bytes": 1 << 36, "used_bytes": 5 << 28},
+            "network": {"subnet": "192.168.66.0/24", "moved_from": "192.168.65.0/24", "overlaps": None, "ipv6": True,
+                        "egress": "allow", "proxy_mode": "manual", "proxy": "http through proxy.corp:3128 (manual)", "ports": 2,
+                        "linked": True} if on else None,
             "memory": None, "net": None, "versions": {"caisson": "0.1.0", "api": 1},
             "paths": {"state": STATE, "log": os.path.join(STATE, "log")},
         }
@@ -136,7 +155,10 @@ class Desktop:
                 return 400, error("SETTING_UNKNOWN", f"There is no setting {key}.")
             if value is not None and spec["choices"] and value not in spec["choices"]:
                 return 400, error("SETTING_RANGE", f"{spec['name']} is one of auto, kvm, tcg.")
-            if value is not None and not spec["choices"] and not spec["min"] <= value <= spec["max"]:
+            if spec["type"] in ("string", "list"):
+                if "bad" in json.dumps(value):
+                    return 400, error("SETTING_RANGE", f"{key}: \"bad\": it is not understood.")
+            elif value is not None and not spec["choices"] and not spec["min"] <= value <= spec["max"]:
                 return 400, error("SETTING_RANGE", f"{spec['name']} is from {spec['min']} to {spec['max']}; {value} is not.")
             if value is None:
                 now.pop(key, None)
@@ -146,7 +168,8 @@ class Desktop:
         os.makedirs(STATE, mode=0o700, exist_ok=True)
         with open(STORE, "w", encoding="utf-8") as f:
             json.dump(now, f)
-        return 200, {"changed": changed, "needs_restart": changed if self.state == "running" else []}
+        waits = [k for k in changed if not SETTINGS[k].get("live")]
+        return 200, {"changed": changed, "needs_restart": waits if self.state == "running" else []}
 
 
 def error(code, message):
@@ -178,7 +201,27 @@ def stream(desktop, f):
 
 
 def serve(desktop, conn):
-    f = conn.makefile("rwb")
+    with conn, conn.makefile("rwb") as f:
+        serve_requests(desktop, f)
+
+
+def engine():
+    """The engine's socket: one question, who is who."""
+    path = os.path.join(STATE, "docker.sock")
+    if os.path.exists(path):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(8)
+    while True:
+        with listener.accept()[0] as conn, conn.makefile("rwb") as f:
+            assert f.readline().startswith(b"GET /containers/json ")
+            while f.readline().strip():
+                pass
+            answer(f, 200, CONF["containers"])
+
+
+def serve_requests(desktop, f):
     while True:
         start = f.readline().decode().split()
         if not start:
@@ -203,6 +246,17 @@ def serve(desktop, conn):
             answer(f, *desktop.patch(body))
         elif desktop.state == "off":
             answer(f, 409, error("NOT_RUNNING", "The desktop is not running."))
+        elif (method, path) == ("GET", "/v1/ports"):
+            answer(f, 200, {"complete": True, "linked": True, "ports": PORTS})
+        elif method == "GET" and path.startswith("/v1/net?"):
+            answer(f, 200, NET)
+        elif method == "GET" and path.startswith("/v1/net/capture?"):
+            if CONF.get("no_net"):
+                answer(f, 503, error("NO_NETWORK", "The network process does not run at the moment."))
+                continue
+            f.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + path.encode() + b"\0" * 100000)
+            f.flush()
+            return
         elif (method, path) == ("POST", "/v1/stop"):
             desktop.ask_stop(body)
             answer(f, 202, {"state": "stopping"})
@@ -240,6 +294,8 @@ def main():
     desktop = Desktop("starting")
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=desktop.run, daemon=True).start()
+    if "containers" in CONF:
+        threading.Thread(target=engine, daemon=True).start()
     while True:
         conn, _ = listener.accept()
         threading.Thread(target=serve, args=(desktop, conn), daemon=True).start()

@@ -6,7 +6,9 @@ Tests lay it out as libexec/caisson/caisson-machine of a fake prefix. A JSON fil
   die: exit with this code before anything;  fault: text of a fault reported instead of RUNNING;  never_ready: stay STARTING;
   ready_s: seconds until RUNNING;  linger_s: seconds it lives on after its backend is gone;  deaf: ignore the shutdown;
   unread: with fault: once a message waits, make the file "unread", wait for the file "go", then fail with it unread;
-  garbage: send a record that is not in the protocol.
+  garbage: send a record that is not in the protocol;
+  steer: listen on the seqpacket socket "steer" beside it: each record (JSON, descriptors) of whoever connects goes to the backend,
+  and each record of the backend that is not known here goes back.
 """
 import errno
 import json
@@ -91,6 +93,37 @@ def listen(run_dir):
     threading.Thread(target=accept, daemon=True).start()
 
 
+class Steering:
+    """The test's hand on the machine's side of the channel."""
+
+    def __init__(self, chan):
+        self.chan, self.peer = chan, None
+        path = CONF_FILE.with_name("steer")
+        path.unlink(missing_ok=True)
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        server.bind(str(path))
+        server.listen(1)
+        threading.Thread(target=self.run, args=(server,), daemon=True).start()
+
+    def run(self, server):
+        while True:
+            self.peer = server.accept()[0]
+            while True:
+                try:
+                    data, fds, _, _ = socket.recv_fds(self.peer, 16384, 4)
+                except OSError:
+                    break
+                if not data:
+                    break
+                socket.send_fds(self.chan, [data], fds)
+                for fd in fds:
+                    os.close(fd)
+
+    def back(self, data):
+        if self.peer:
+            self.peer.send(data)
+
+
 def stop(chan):
     state(chan, "stopping")
     stage(chan, "stopping")
@@ -122,6 +155,7 @@ def main():
         state(chan, "failed", CONF["fault"], -errno.EIO)
         sys.exit(1)
     listen(launch["run_dir"])
+    steering = Steering(chan) if CONF.get("steer") else None
     ready_at = float("inf") if "never_ready" in CONF else START + CONF.get("ready_s", 0.1)
     while True:
         timeout = max(0, ready_at - time.monotonic()) if ready_at < float("inf") else None
@@ -135,11 +169,14 @@ def main():
             time.sleep(CONF.get("linger_s", 0))
             sys.exit(0)
         message = json.loads(data)
+        if steering and message["type"] not in ("shutdown", "stats-get"):
+            steering.back(data)
         if message["type"] == "shutdown" and not CONF.get("deaf"):
             stop(chan)
         if message["type"] == "stats-get":
             send(chan, type="stats", mem_total=1 << 30, mem_available=1 << 29, data_total=0, data_available=0, net_flows=1,
-                 net_rx_bytes=2, net_tx_bytes=3, qemu_pid=4242, net_pid=4343)
+                 net_rx_bytes=2, net_tx_bytes=3, qemu_pid=4242, net_pid=4343, data_net_flows=5, data_net_rx_bytes=6,
+                 data_net_tx_bytes=7, data_net_pid=4444)
 
 
 main()

@@ -5,7 +5,8 @@
 What goes wrong is the part of the file name behind "fake-qemu-" (tests make links): good, dies-at-once, no-greeting,
 dies-later, flood, garbage, console-flood, deaf (ignores the guest's shutdown), stubborn (ignores quit as well),
 stuck (processor stopped: internal-error), silent (never says hello), verity (fails with a cause), kvm-silent and
-kvm-stuck (as silent and stuck, but good under tcg), reset (kernel panic).
+kvm-stuck (as silent and stuck, but good under tcg), reset (kernel panic), ports (publishes ports 5 and 6 and names two subnets;
+answers come to the console; a refusal of 6 closes 5; then an agent that is new opens 5 again), port-flood, port-doubled.
 """
 import json
 import os
@@ -21,6 +22,18 @@ MAGIC = 0x314E5343
 
 def frame(kind, body, seq=1):
     return struct.pack("<IIII", MAGIC, kind, len(body), seq) + body
+
+
+def mapped(*octets):
+    return bytes(10) + b"\xff\xff" + bytes(octets)
+
+
+def port_open(port, target=(172, 17, 0, 2)):
+    return frame(6, struct.pack("<IIHH", port, 0, 8080, 80) + mapped(0, 0, 0, 0) + mapped(*target))
+
+
+def subnet(index, n, *start):
+    return frame(9, struct.pack("<II", index, n) + mapped(*start, 0, 0) + struct.pack("<I", 112))
 
 
 def descriptor(name):
@@ -41,12 +54,13 @@ def main():
     if scene == "dies-at-once":
         sys.stderr.write("fake: no such machine \x1b[31m\n")
         return 1
-    vhost = socket.socket(socket.AF_UNIX)
+    cards = []
     for arg in sys.argv:
-        m = re.match(r"socket,id=control,path=([^,]+)", arg)
+        m = re.match(r"socket,id=(?:control|data),path=([^,]+)", arg)
         if m:
-            vhost.bind(m.group(1))
-            vhost.listen(1)
+            cards.append(socket.socket(socket.AF_UNIX))
+            cards[-1].bind(m.group(1))
+            cards[-1].listen(1)
     qmp, agent, console = descriptor("qmp"), descriptor("agent"), descriptor("console")
     if scene != "no-greeting":
         qmp.sendall(b'{"QMP": {"version": {"qemu": {"micro": 2, "minor": 0, "major": 10}, "package": ""},'
@@ -67,6 +81,20 @@ def main():
                 agent.sendall(frame(4, struct.pack("<Q", 0)) * 16)
         except OSError:
             pass
+    elif scene == "port-flood":
+        hello(1, 2, 3, 4, 5, 6)
+        try:
+            for i in range(1, 1 << 30):
+                agent.sendall(port_open(i) + frame(7, struct.pack("<I", i)))
+        except OSError:
+            pass
+    elif scene == "port-doubled":
+        hello(1, 2, 3, 4, 5, 6)
+        agent.sendall(frame(8, b"") + port_open(5) + port_open(5))
+    elif scene == "ports":
+        hello(1, 2, 3, 4, 5, 6, 10)
+        agent.sendall(frame(8, b"") + subnet(0, 2, 172, 17) + subnet(1, 2, 172, 18) + port_open(5) + port_open(6)
+                      + port_open(7, target=(127, 0, 0, 1)))
     elif scene == "verity":
         hello(1)
         agent.sendall(frame(3, struct.pack("<IIQQ", 3, 0, 4711, 3000)))
@@ -118,6 +146,7 @@ def main():
                 return 0
         while len(buffers[agent]) >= 16:
             _, kind, length, _ = struct.unpack("<IIII", buffers[agent][:16])
+            body = buffers[agent][16:16 + length]
             buffers[agent] = buffers[agent][16 + length:]
             if kind == 17 and scene not in ("deaf", "stubborn"):
                 for s in (7, 8, 9):
@@ -125,6 +154,11 @@ def main():
                 qmp.sendall(b'{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}\r\n')
                 time.sleep(0.05)
                 return 0
+            if kind == 20:
+                port, status = struct.unpack("<II", body)
+                console.sendall(f"port {port} status {status}\n".encode())
+                if port == 6 and status:
+                    agent.sendall(frame(7, struct.pack("<I", 5)) + frame(8, b"") + port_open(5))
             if kind == 19:
                 agent.sendall(frame(5, struct.pack("<QQQQQ", 100, 50, 1000, 900, 5)))
 

@@ -30,6 +30,7 @@ class MachineDriver:
         self.state = os.path.abspath(state)
         self.start = time.monotonic()
         self.messages = []
+        self.links = []  # netctl sockets, newest last
 
         fd = far.fileno()
 
@@ -42,7 +43,7 @@ class MachineDriver:
         self.process = subprocess.Popen(args, close_fds=False, preexec_fn=place, stderr=log, stdin=subprocess.DEVNULL)
         far.close()
         self.launch = {
-            "type": "launch", "cpus": cpus, "memory_mib": memory, "disk_mib": disk, "accel": accel,
+            "type": "launch", "mtu": 1500, "cpus": cpus, "memory_mib": memory, "disk_mib": disk, "accel": accel,
             "image_dir": os.path.abspath(image), "data_dir": self.state + "/data", "run_dir": self.state + "/run",
             "log_dir": self.state + "/log", "cache_dir": self.state + "/cache"}
 
@@ -61,10 +62,12 @@ class MachineDriver:
         if not select.select([self.near], [], [], timeout)[0]:
             return None
         try:
-            data = self.near.recv(65536)
+            data, fds, _, _ = socket.recv_fds(self.near, 65536, 1)
         except ConnectionResetError:  # it left something of ours unread; what it said is still there
-            data = self.near.recv(65536)
+            data, fds, _, _ = socket.recv_fds(self.near, 65536, 1)
+        self.links += [socket.socket(fileno=fd) for fd in fds]
         message = json.loads(data) if data else {"type": "end"}
+        assert len(fds) == (message["type"] == "net-link"), message
         message["_at"] = time.monotonic() - self.start
         self.messages.append(message)
         return message

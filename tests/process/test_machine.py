@@ -97,7 +97,7 @@ def rig(tmp_path):
         d.process.wait()
 
 
-def stats(d, test=lambda m: m["net_pid"] > 0 and m["net_flows"] == 3):
+def stats(d, test=lambda m: m["net_pid"] > 0 and m["net_flows"] == 3 and m["data_net_flows"] == 4):
     """Asks until TEST holds: net starts a moment after QEMU."""
     for _ in range(50):
         d.send(type="stats-get")
@@ -105,7 +105,7 @@ def stats(d, test=lambda m: m["net_pid"] > 0 and m["net_flows"] == 3):
         if m and test(m):
             return m
         time.sleep(0.1)
-    pytest.fail("no such stats")
+    pytest.fail(f"no such stats: {m}")
 
 
 def failed(d, timeout=20):
@@ -146,6 +146,8 @@ def test_good_start_and_orderly_stop(rig):
     ("dies-later", "QEMU ended unexpectedly"),
     ("garbage", "no message"),
     ("flood", "too many messages"),
+    ("port-flood", "too many messages"),
+    ("port-doubled", "broke a rule"),
     ("verity", "4711"),
     ("stuck", "processor stopped"),
     ("reset", "Kernel panic"),
@@ -228,6 +230,70 @@ def test_net_killed_is_started_again(rig):
     first = stats(d)["net_pid"]
     os.kill(first, signal.SIGKILL)
     stats(d, lambda m: m["net_pid"] not in (0, first) and m["net_flows"] == 3)
+    d.shutdown()
+    ended(d)
+    rig.nothing_left()
+
+
+def test_each_data_net_brings_a_link(rig):
+    d = rig.start()
+    assert d.until_state("running", 20)
+    first = stats(d)["data_net_pid"]
+    assert len(d.links) == 1
+    assert int(d.links[0].recv(64)) == first
+    os.kill(first, signal.SIGKILL)
+    assert d.links[0].recv(64) == b""  # the link ends with the process: the machine keeps no end of it
+    m = stats(d, lambda m: m["data_net_pid"] not in (0, first) and m["data_net_flows"] == 4)
+    assert len(d.links) == 2 and int(d.links[1].recv(64)) == m["data_net_pid"]
+    d.shutdown()
+    ended(d)
+    rig.nothing_left()
+
+
+def test_without_the_data_net_the_vm_lives_on(rig):
+    d = rig.start(net="data-dies")
+    assert d.until_state("running", 20)
+    d.receive(6)
+    with open(os.path.join(rig.tmp, "machine.log")) as f:
+        end = time.monotonic() + 20
+        while "of the data card ended 6 times" not in f.read() and time.monotonic() < end:
+            f.seek(0)
+            d.receive(0.5)
+    m = stats(d, lambda m: m["net_flows"] == 3)
+    assert m["data_net_flows"] == 0
+    assert not any(m["type"] == "state" and m["state"] == "failed" for m in d.messages)
+    d.shutdown()
+    ended(d)
+    rig.nothing_left()
+
+
+def test_ports_and_subnets_travel(rig):
+    d = rig.start("ports")
+    assert d.until(lambda m: m["type"] == "port-reset", 20), d.messages
+    nets = d.until(lambda m: m["type"] == "guest-nets", 5)
+    assert nets and nets["nets"] == ["172.17.0.0/16", "172.18.0.0/16"]
+    opens = [d.until(lambda m: m["type"] == "port-open", 5) for _ in range(2)]
+    for m in opens:
+        assert {k: v for k, v in m.items() if k not in ("id", "_at")} == {
+            "type": "port-open", "protocol": "tcp", "host_ip": "0.0.0.0", "host_port": 8080, "target_ip": "172.17.0.2",
+            "target_port": 80}
+    ids = [m["id"] for m in opens]
+    d.send(type="port-result", id=4711, status="ok")  # nobody waits for it
+    d.send(type="port-result", id=ids[0], status="ok")
+    d.send(type="port-result", id=ids[1], status="in-use")
+    m = d.until(lambda m: m["type"] == "port-close", 5)
+    assert m and m["id"] == ids[0]
+    assert d.until(lambda m: m["type"] == "port-reset", 5)
+    m = d.until(lambda m: m["type"] == "port-open", 5)
+    assert m and m["id"] not in ids
+    d.send(type="port-result", id=ids[0], status="ok")  # late: the id is another's now
+    d.send(type="port-result", id=m["id"], status="denied")
+    assert any(s["type"] == "stage" and s["name"] == "network" for s in d.messages)
+    end = time.monotonic() + 5
+    while "port 5 status 2" not in rig.read("console.log") and time.monotonic() < end:
+        time.sleep(0.05)
+    said = [line.split(" ", 1)[1].strip() for line in rig.read("console.log").splitlines() if "status" in line]
+    assert said == ["port 7 status 4", "port 5 status 0", "port 6 status 1", "port 5 status 2"]
     d.shutdown()
     ended(d)
     rig.nothing_left()
@@ -409,7 +475,7 @@ def test_no_name_reaches_an_argument(rig, name):
     for line in lines:
         for arg in line[2:]:  # behind the interpreter and the fake's own path
             assert name.encode() not in arg
-    assert sorted(len(line) for line in lines) == [5, 80]
+    assert sorted(len(line) for line in lines) == [4, 5, 86]
     d.shutdown()
     ended(d)
 
