@@ -19,7 +19,9 @@
 
 enum { REQUEST_US = 10000000, IDLE_US = 30000000, STATS_US = 300000, IN_MAX = HTTP_HEAD_MAX + 2 * API_BODY_MAX,
        IN_STEP = 4096, STREAM_QUEUE_MAX = 65536, LINGER_US = 2000000 };
-enum phase { PHASE_READING, PHASE_WAITING, PHASE_WRITING, PHASE_STREAMING, PHASE_LINGERING };
+/* Longer than the network process may take for all pieces of an answer. */
+enum { QUERY_US = 30000000 };
+enum phase { PHASE_READING, PHASE_WAITING, PHASE_ASKING, PHASE_WRITING, PHASE_CAPTURING, PHASE_STREAMING, PHASE_LINGERING };
 
 struct conn {
 	struct api_server *server;
@@ -34,6 +36,7 @@ struct conn {
 	size_t in_len, in_size;
 	char *out;
 	size_t out_at, out_len;
+	struct netctl_capture capture; /* CAPTURING */
 };
 
 struct api_server {
@@ -57,6 +60,8 @@ static void close_conn(struct conn *c)
 	if (c->next)
 		c->next->prev = c->prev;
 	s->n_conns--;
+	if (c->phase == PHASE_ASKING)
+		s->hooks.forget(s->hooks.data, c);
 	loop_source_free(c->source);
 	fd_close(c->fd);
 	free(c->in);
@@ -134,7 +139,7 @@ static int queue_head(struct conn *c, unsigned int status, const char *allow, co
 		http_put_field(&w, "Allow", allow);
 	if (c->phase == PHASE_STREAMING)
 		http_put_field(&w, "Transfer-Encoding", "chunked");
-	else
+	else if (c->phase != PHASE_CAPTURING) /* a capture ends with the connection */
 		http_put_field_u64(&w, "Content-Length", length);
 	if (c->close_after)
 		http_put_field(&w, "Connection", "close");
@@ -218,6 +223,15 @@ static int answer_status(struct conn *c)
 	return queue_answer(c, 200, NULL, view_status(c->server->view));
 }
 
+static int start_capture(struct conn *c, const struct netctl_capture *capture)
+{
+	c->phase = PHASE_CAPTURING;
+	c->close_after = true;
+	c->capture = *capture;
+	set_deadline(c, REQUEST_US);
+	return queue_head(c, 200, NULL, "application/vnd.tcpdump.pcap", 0);
+}
+
 static int answer(struct conn *c, struct api_answer *a)
 {
 	const struct api_hooks *hooks = &c->server->hooks;
@@ -235,6 +249,18 @@ static int answer(struct conn *c, struct api_answer *a)
 		if (hooks->stop)
 			hooks->stop(hooks->data, a->force, a->timeout_s);
 		break;
+	case API_SETTINGS:
+		if (hooks->settings)
+			hooks->settings(hooks->data);
+		break;
+	case API_QUERY:
+		if (!hooks->query || hooks->query(hooks->data, &a->query, c) < 0)
+			return -ECONNRESET;
+		c->phase = PHASE_ASKING;
+		set_deadline(c, QUERY_US);
+		return 0;
+	case API_CAPTURE:
+		return start_capture(c, &a->capture);
 	case API_NOTHING:
 		break;
 	}
@@ -249,6 +275,12 @@ static int refuse(struct conn *c, unsigned int status, const char *code, const c
 	c->linger = true;
 	api_refuse(&a, status, code, "%s", text);
 	return answer(c, &a);
+}
+
+static int unanswered(struct conn *c)
+{
+	c->server->hooks.forget(c->server->hooks.data, c);
+	return refuse(c, 503, "NO_NETWORK", "The network process does not answer.");
 }
 
 /* Decodes the body behind a head of HEAD_LEN bytes in place. Return: 1 with *RET_LEN and *RET_TAKEN; 0: more;
@@ -336,6 +368,10 @@ static int advance(struct conn *c)
 			(void)shutdown(c->fd, SHUT_WR);
 			c->phase = PHASE_LINGERING;
 			set_deadline(c, LINGER_US);
+		} else if (r > 0 && c->phase == PHASE_CAPTURING) {
+			if (c->server->hooks.capture)
+				c->server->hooks.capture(c->server->hooks.data, &c->capture, c->fd);
+			return -ECONNRESET; /* our copy; the network process has its own */
 		} else if (r > 0 && c->phase == PHASE_WRITING) {
 			if (c->close_after)
 				return -ECONNRESET;
@@ -347,7 +383,7 @@ static int advance(struct conn *c)
 		if (r == 0)
 			events |= EPOLLOUT;
 		/* With an answer on its way nothing new is read: back-pressure. A stream's input is only its end. */
-		if (c->phase == PHASE_WRITING || c->phase == PHASE_WAITING)
+		if (c->phase != PHASE_READING && c->phase != PHASE_STREAMING && c->phase != PHASE_LINGERING)
 			events &= ~(uint32_t)EPOLLIN;
 		return loop_source_set_events(c->source, events);
 	}
@@ -415,6 +451,8 @@ static int on_timer(void *data)
 			continue;
 		if (c->phase == PHASE_WAITING)
 			r = answer_status(c);
+		else if (c->phase == PHASE_ASKING)
+			r = unanswered(c);
 		else if (c->phase == PHASE_READING && c->in_len)
 			r = refuse(c, 408, "TIMEOUT", "The request took longer than 10 seconds.");
 		if (r >= 0)
@@ -515,6 +553,19 @@ void api_server_event(struct api_server *s, json_t *event)
 	json_decref(event);
 }
 
+void api_server_answer(struct api_server *s, void *token, json_t *body)
+{
+	struct conn *c = s->conns;
+
+	while (c && c != token)
+		c = c->next;
+	if (!c || c->phase != PHASE_ASKING)
+		json_decref(body);
+	else if (queue_answer(c, 200, NULL, body) < 0 || advance(c) < 0)
+		close_conn(c);
+	arm(s);
+}
+
 void api_server_have_stats(struct api_server *s)
 {
 	for (struct conn *c = s->conns, *next; c; c = next) {
@@ -541,6 +592,8 @@ void api_server_finish(struct api_server *s)
 			r = -ESHUTDOWN;
 		} else if (c->phase == PHASE_WAITING) {
 			r = answer_status(c);
+		} else if (c->phase == PHASE_ASKING) {
+			r = unanswered(c);
 		}
 		c->close_after = true;
 		if (r < 0 || advance(c) < 0)

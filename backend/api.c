@@ -11,6 +11,7 @@
 struct request {
 	const struct view *view;
 	const char *rest; /* path behind the route's prefix */
+	const char *query; /* behind the '?', NULL: none */
 	const char *body;
 	size_t len;
 };
@@ -21,6 +22,7 @@ struct route {
 	const char *method, *path;
 	bool prefix;  /* PATH ends in '/', something follows */
 	bool oneshot; /* served when nothing runs */
+	bool query;   /* may have one */
 	handler_fn fn;
 };
 
@@ -175,7 +177,7 @@ static json_t *apply_changes(const struct view *view, json_t *changes, struct co
 		}
 	}
 	for (unsigned int i = 0; changed && i < CONFIG_KEY_MAX; i++)
-		if (before.value[i] != stored->value[i])
+		if (!config_equal(&before, stored, (enum config_key)i))
 			(void)json_array_append_new(changed, json_string(config_specs[i].key));
 	return changed;
 }
@@ -200,19 +202,108 @@ static void patch_settings(const struct request *request, struct api_answer *ret
 		api_refuse(ret, 500, "INTERNAL", "The settings file could not be written: %s.", strerror(-r));
 		return;
 	}
-	*ret = (struct api_answer){.status = 200};
+	*ret = (struct api_answer){.status = 200, .action = json_array_size(changed) ? API_SETTINGS : API_NOTHING};
 	ret->body = json_pack("{s:o, s:o}", "changed", changed, "needs_restart", view_needs_restart(view, &stored));
 }
 
+/* One number of a query: NAME=VALUE from 0 to MAX. */
+struct parameter {
+	const char *name;
+	uint64_t max;
+	uint64_t value; /* standard at first */
+};
+
+/* Reads the query into PARAMETERS. Return: false with RET. */
+static bool read_query(const struct request *request, struct parameter *parameters, size_t n, struct api_answer *ret)
+{
+	const char *names[8];
+
+	for (size_t i = 0; i < n && i < ARRAY_SIZE(names); i++)
+		names[i] = parameters[i].name;
+	for (const char *at = request->query; at && *at;) {
+		size_t len = strcspn(at, "&"), name_len = strcspn(at, "=&"), i = 0;
+		char word[64], digits[24] = "";
+
+		snprintf(word, sizeof(word), "%.*s", (int)name_len, at);
+		if (name_len < len)
+			snprintf(digits, sizeof(digits), "%.*s", (int)(len - name_len - 1), at + name_len + 1);
+		while (i < n && strcmp(word, parameters[i].name))
+			i++;
+		if (i == n) {
+			const char *near = text_nearest(word, names, n);
+
+			api_refuse(ret, 400, "BAD_REQUEST", "The query has an unknown name \"%s\"%s%s%s.", word,
+				   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+			return false;
+		}
+		if (text_parse_u64(digits, parameters[i].max, &parameters[i].value) < 0) {
+			api_refuse(ret, 400, "BAD_REQUEST", "%s must be a whole number from 0 to %llu.", word,
+				   (unsigned long long)parameters[i].max);
+			return false;
+		}
+		at += len + (at[len] == '&');
+	}
+	return true;
+}
+
+static void get_ports(const struct request *request, struct api_answer *ret)
+{
+	*ret = (struct api_answer){.status = 200, .action = API_QUERY,
+				   .query = {.parts = NET_PART_PORTS, .ports_only = true}};
+}
+
+static void get_net(const struct request *request, struct api_answer *ret)
+{
+	struct parameter p[] = {
+		{"stats", 1, 1}, {"rules", 1, 1}, {"ports", 1, 1}, {"dns", 1, 1},
+		{"flows", NET_QUERY_ITEMS_MAX, NET_QUERY_FLOWS_STANDARD},
+	};
+	unsigned int parts;
+
+	if (!read_query(request, p, ARRAY_SIZE(p), ret))
+		return;
+	parts = (p[0].value ? NET_PART_STATS : 0u) | (p[1].value ? NET_PART_RULES : 0u) | (p[2].value ? NET_PART_PORTS : 0u) |
+		(p[3].value ? NET_PART_DNS : 0u) | (p[4].value ? NET_PART_FLOWS : 0u);
+	*ret = (struct api_answer){.status = 200, .action = API_QUERY,
+				   .query = {.parts = parts, .max_flows = p[4].value ? (uint32_t)p[4].value :
+							     NET_QUERY_FLOWS_STANDARD}};
+}
+
+static void get_capture(const struct request *request, struct api_answer *ret)
+{
+	struct parameter p[] = {
+		{"max_bytes", API_CAPTURE_BYTES_MAX, API_CAPTURE_BYTES_STANDARD}, {"max_ms", API_CAPTURE_MS_MAX, API_CAPTURE_MS_STANDARD},
+		{"snap_len", API_CAPTURE_SNAP_MAX, API_CAPTURE_SNAP_MAX},
+	};
+
+	if (!read_query(request, p, ARRAY_SIZE(p), ret))
+		return;
+	if (!request->view->network.linked) {
+		api_refuse(ret, 503, "NO_NETWORK", "The network process does not run at the moment.");
+		return;
+	}
+	if (!p[0].value || !p[1].value || p[2].value < API_CAPTURE_SNAP_MIN) {
+		api_refuse(ret, 400, "BAD_REQUEST", "A capture needs max_bytes and max_ms above 0 and snap_len from %d.",
+			   API_CAPTURE_SNAP_MIN);
+		return;
+	}
+	*ret = (struct api_answer){.status = 200, .action = API_CAPTURE,
+				   .capture = {.max_bytes = p[0].value, .max_ms = (uint32_t)p[1].value,
+					       .snap_len = (uint32_t)p[2].value}};
+}
+
 static const struct route routes[] = {
-	{"GET", "/v1/version", false, true, get_version},
-	{"GET", "/v1/health", false, false, get_health},
-	{"GET", "/v1/status", false, true, get_status},
-	{"GET", "/v1/events", false, false, get_events},
-	{"POST", "/v1/stop", false, false, post_stop},
-	{"GET", "/v1/settings", false, true, get_settings},
-	{"PATCH", "/v1/settings", false, true, patch_settings},
-	{"GET", "/v1/settings/", true, true, get_setting},
+	{"GET", "/v1/version", false, true, false, get_version},
+	{"GET", "/v1/health", false, false, false, get_health},
+	{"GET", "/v1/status", false, true, false, get_status},
+	{"GET", "/v1/events", false, false, false, get_events},
+	{"POST", "/v1/stop", false, false, false, post_stop},
+	{"GET", "/v1/settings", false, true, false, get_settings},
+	{"PATCH", "/v1/settings", false, true, false, patch_settings},
+	{"GET", "/v1/settings/", true, true, false, get_setting},
+	{"GET", "/v1/ports", false, false, false, get_ports},
+	{"GET", "/v1/net", false, false, true, get_net},
+	{"GET", "/v1/net/capture", false, false, true, get_capture},
 };
 
 static const struct route *find_route(const char *method, const char *path, const char **ret_rest, bool *ret_path_known,
@@ -251,23 +342,30 @@ void api_handle(const struct view *view, const struct http_head *head, const cha
 	char method[HTTP_METHOD_MAX + 1], path[256];
 	const char *allow = NULL;
 	const struct route *route;
+	char *query;
 	bool known;
 
-	if (head->target_form != HTTP_TARGET_ORIGIN || head->target.len >= sizeof(path) ||
-	    memchr(head->target.p, '?', head->target.len)) {
-		api_refuse(ret, 404, "NOT_FOUND", "There is no such path; paths have no query here.");
+	if (head->target_form != HTTP_TARGET_ORIGIN || head->target.len >= sizeof(path)) {
+		api_refuse(ret, 404, "NOT_FOUND", "There is no such path.");
 		return;
 	}
 	memcpy(method, head->method.p, head->method.len);
 	method[head->method.len] = '\0';
 	memcpy(path, head->target.p, head->target.len);
 	path[head->target.len] = '\0';
+	query = strchr(path, '?');
+	if (query) {
+		*query = '\0';
+		request.query = query + 1;
+	}
 	route = find_route(method, path, &request.rest, &known, &allow);
 	if (!route && known) {
 		api_refuse(ret, 405, "METHOD", "%s does not know the method %s; it knows %s.", path, method, allow);
 		ret->allow = allow;
 	} else if (!route) {
 		refuse_path(path, ret);
+	} else if (query && !route->query) {
+		api_refuse(ret, 404, "NOT_FOUND", "%s takes no query.", path);
 	} else if (view->oneshot && !route->oneshot) {
 		api_refuse(ret, 409, "NOT_RUNNING", "The desktop is not running; start it with: caisson start.");
 	} else {

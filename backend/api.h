@@ -7,21 +7,34 @@
 
 #include <jansson.h>
 
+#include "backend/net-query.h"
 #include "backend/view.h"
 #include "proto/http.h"
 
-enum api_action { API_NOTHING, API_STREAM_EVENTS, API_STOP, API_STATUS };
+enum api_action {
+	API_NOTHING,
+	API_STREAM_EVENTS,
+	API_STOP,
+	API_STATUS,
+	API_SETTINGS, /* the file has changed */
+	API_QUERY,    /* what the network process knows: the body comes later */
+	API_CAPTURE,  /* the body is written by the network process */
+};
 
 struct api_answer {
 	unsigned int status;
-	json_t *body; /* owned; NULL: out of memory, or STREAM_EVENTS and STATUS, whose body comes later */
+	json_t *body; /* owned; NULL: out of memory, or an action whose body comes later */
 	const char *allow;
 	enum api_action action;
 	bool force;	    /* API_STOP */
 	uint32_t timeout_s; /* API_STOP */
+	struct net_query_request query;	/* API_QUERY */
+	struct netctl_capture capture;	/* API_CAPTURE */
 };
 
-enum { API_BODY_MAX = 65536, API_TIMEOUT_MAX_S = 3600, API_TIMEOUT_STANDARD_S = 60 };
+enum { API_BODY_MAX = 65536, API_TIMEOUT_MAX_S = 3600, API_TIMEOUT_STANDARD_S = 60,
+       API_CAPTURE_BYTES_MAX = 1 << 30, API_CAPTURE_BYTES_STANDARD = 64 << 20, API_CAPTURE_MS_MAX = 3600000,
+       API_CAPTURE_MS_STANDARD = 60000, API_CAPTURE_SNAP_MIN = 64, API_CAPTURE_SNAP_MAX = 65535 };
 
 /* HEAD is a decoded request, BODY its whole body. Never fails: *RET is always an answer. */
 void api_handle(const struct view *view, const struct http_head *head, const char *body, size_t len,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config: the table, the file, the ranges. Values are integers or an index into the choices: no text of a user
- * ever leaves this file towards an argument list. */
+/* config: the file, the ranges, changes. Values are integers, an index into the choices, or text that the table's check has
+ * accepted: no text of a user ever leaves this file towards an argument list. */
 #include "backend/config.h"
 
 #include <fcntl.h>
@@ -10,23 +10,13 @@
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 
+#include "backend/config-text.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "proto/data-card.h"
 
 enum { MEMORY_MIN_MIB = 1024, DISK_MIN_MIB = 8192, DISK_MAX_MIB = 2097152, DISK_STANDARD_MIB = 65536 };
 #define VERSION_KEY "SettingsVersion"
-
-/* Order as enum machine_accel. */
-static const char *const accelerators[] = {"auto", "kvm", "tcg", NULL};
-
-const struct config_spec config_specs[CONFIG_KEY_MAX] = {
-	[CONFIG_CPUS] = {"Cpus", "cpus", CONFIG_INTEGER, "CPUs", NULL, "Processors of the VM"},
-	[CONFIG_MEMORY_MIB] = {"MemoryMiB", "memory", CONFIG_INTEGER, "MiB", NULL, "Memory of the VM"},
-	[CONFIG_DISK_MIB] = {"DiskSizeMiB", "disk-size", CONFIG_INTEGER, "MiB", NULL,
-			     "Largest size of the data disk; the file takes only what is used"},
-	[CONFIG_ACCELERATOR] = {"Accelerator", "accelerator", CONFIG_CHOICE, NULL, accelerators,
-				"How the VM's processors run: auto proves that KVM works and falls back to tcg"},
-};
 
 void config_host(struct config_host *ret, int data_fd, const char *disk)
 {
@@ -60,10 +50,13 @@ struct config_range config_range(enum config_key key, const struct config_host *
 		if (host->disk_mib > range.min)
 			range.min = host->disk_mib;
 		break;
-	case CONFIG_ACCELERATOR:
-		return (struct config_range){0, ARRAY_SIZE(accelerators) - 2, 0};
-	case CONFIG_KEY_MAX:
-		break;
+	case CONFIG_NETWORK_MTU:
+		return (struct config_range){DATA_MTU_MIN, DATA_MTU_MAX, DATA_MTU_DEFAULT};
+	default:
+		/* choices: the first is the default */
+		while (config_specs[key].choices && config_specs[key].choices[range.max + 1])
+			range.max++;
+		return range;
 	}
 	if (range.max < range.min)
 		range.max = range.min;
@@ -76,15 +69,65 @@ struct config_range config_range(enum config_key key, const struct config_host *
 
 void config_set_defaults(struct config *config, const struct config_host *host)
 {
-	for (unsigned int i = 0; i < CONFIG_KEY_MAX; i++)
+	*config = (struct config){0};
+	for (unsigned int i = 0; i < CONFIG_TEXT_FIRST; i++)
 		config->value[i] = config_range((enum config_key)i, host).standard;
+	for (unsigned int i = CONFIG_TEXT_FIRST; i < CONFIG_KEY_MAX; i++)
+		config_text_default(config->text[i - CONFIG_TEXT_FIRST], (enum config_key)i);
 }
 
-json_t *config_value(enum config_key key, uint64_t value)
+const char *config_text(const struct config *config, enum config_key key)
 {
-	if (config_specs[key].type == CONFIG_CHOICE)
-		return json_string(config_specs[key].choices[value]);
-	return json_integer((json_int_t)value);
+	return key < CONFIG_TEXT_FIRST ? "" : config->text[key - CONFIG_TEXT_FIRST];
+}
+
+bool config_next(const char **at, char *dst, size_t size)
+{
+	const char *end = strchr(*at, '\n');
+
+	if (!end)
+		return false;
+	snprintf(dst, size, "%.*s", (int)(end - *at), *at);
+	*at = end + 1;
+	return true;
+}
+
+void config_copy(struct config *dst, const struct config *src, enum config_key key)
+{
+	if (key < CONFIG_TEXT_FIRST)
+		dst->value[key] = src->value[key];
+	else
+		memcpy(dst->text[key - CONFIG_TEXT_FIRST], src->text[key - CONFIG_TEXT_FIRST], CONFIG_TEXT_MAX);
+}
+
+bool config_equal(const struct config *a, const struct config *b, enum config_key key)
+{
+	if (key < CONFIG_TEXT_FIRST)
+		return a->value[key] == b->value[key];
+	return !strcmp(config_text(a, key), config_text(b, key));
+}
+
+json_t *config_value(const struct config *config, enum config_key key, enum config_sight sight)
+{
+	const struct config_spec *spec = &config_specs[key];
+	char item[CONFIG_TEXT_MAX];
+	const char *at;
+	json_t *list;
+
+	if (spec->type == CONFIG_INTEGER)
+		return json_integer((json_int_t)config->value[key]);
+	if (spec->type == CONFIG_CHOICE)
+		return json_string(spec->choices[config->value[key]]);
+	at = config_text(config, key);
+	if (spec->type == CONFIG_STRING) {
+		if (spec->secret && sight == CONFIG_SHOW)
+			return json_string(config_text_mask(item, sizeof(item), at));
+		return json_string(at);
+	}
+	list = json_array();
+	while (list && config_next(&at, item, sizeof(item)))
+		(void)json_array_append_new(list, json_string(item));
+	return list;
 }
 
 int config_find(const char *word, enum config_key *ret, struct fault *fault)
@@ -103,14 +146,15 @@ int config_find(const char *word, enum config_key *ret, struct fault *fault)
 	if (nearest)
 		fault_set(fault, CONFIG_E_UNKNOWN, "There is no setting \"%.64s\"; did you mean \"%s\"?", word, nearest);
 	else
-		fault_set(fault, CONFIG_E_UNKNOWN, "There is no setting \"%.64s\"; there are cpus, memory, disk-size and "
-			  "accelerator.", word);
+		fault_set(fault, CONFIG_E_UNKNOWN, "There is no setting \"%.64s\"; 'caisson settings list' shows all.", word);
 	return CONFIG_E_UNKNOWN;
 }
 
 static int change_choice(struct config *config, enum config_key key, const json_t *value, struct fault *fault)
 {
 	const struct config_spec *spec = &config_specs[key];
+	char all[256] = "";
+	size_t n = 0;
 
 	for (unsigned int i = 0; json_is_string(value) && spec->choices[i]; i++) {
 		if (!strcmp(json_string_value(value), spec->choices[i])) {
@@ -118,8 +162,61 @@ static int change_choice(struct config *config, enum config_key key, const json_
 			return 0;
 		}
 	}
-	fault_set(fault, CONFIG_E_VALUE, "%s must be one of auto, kvm, tcg.", spec->key);
+	for (unsigned int i = 0; spec->choices[i] && n < sizeof(all); i++)
+		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s", i ? ", " : "", spec->choices[i]);
+	fault_set(fault, CONFIG_E_VALUE, "%s must be one of %s.", spec->key, all);
 	return CONFIG_E_VALUE;
+}
+
+/* Appends ITEM to the list in DST. Return: 0; CONFIG_E_VALUE with FAULT. */
+static int add_item(char dst[static CONFIG_TEXT_MAX], size_t *n, enum config_key key, const json_t *value, unsigned int number,
+		    struct fault *fault)
+{
+	const struct config_spec *spec = &config_specs[key];
+	const char *text = json_string_value(value);
+	int r;
+
+	if (!text) {
+		fault_set(fault, CONFIG_E_VALUE, "%s must be %s.", spec->key,
+			  spec->type == CONFIG_LIST ? "a list of texts" : "a text");
+		return CONFIG_E_VALUE;
+	}
+	r = config_text_check(key, text, json_string_length(value), number, fault);
+	if (r)
+		return r;
+	if (*n + strlen(text) + 2 > CONFIG_TEXT_MAX) {
+		fault_set(fault, CONFIG_E_VALUE, "%s is too long (at most %d bytes).", spec->key, CONFIG_TEXT_MAX - 2);
+		return CONFIG_E_VALUE;
+	}
+	*n += (size_t)snprintf(dst + *n, CONFIG_TEXT_MAX - *n, "%s%s", text, spec->type == CONFIG_LIST ? "\n" : "");
+	return 0;
+}
+
+static int change_text(struct config *config, enum config_key key, const json_t *value, struct fault *fault)
+{
+	const struct config_spec *spec = &config_specs[key];
+	char text[CONFIG_TEXT_MAX] = "", shown[CONFIG_TEXT_MAX];
+	char *dst = config->text[key - CONFIG_TEXT_FIRST];
+	size_t n = 0;
+	int r = 0;
+
+	if (json_is_null(value)) {
+		config_text_default(dst, key);
+		return 0;
+	}
+	/* What was shown with *** and comes back unchanged stays as it is. */
+	if (spec->secret && json_is_string(value) &&
+	    !strcmp(json_string_value(value), config_text_mask(shown, sizeof(shown), dst)))
+		return 0;
+	if (spec->type == CONFIG_STRING || !json_is_array(value))
+		r = add_item(text, &n, key, spec->type == CONFIG_STRING ? value : NULL, 0, fault);
+	else if (json_array_size(value) > config_text_items(key))
+		r = fault_set(fault, CONFIG_E_VALUE, "%s takes at most %zu items.", spec->key, config_text_items(key));
+	for (size_t i = 0; spec->type == CONFIG_LIST && !r && i < json_array_size(value); i++)
+		r = add_item(text, &n, key, json_array_get(value, i), (unsigned int)i + 1, fault);
+	if (!r)
+		memcpy(dst, text, sizeof(text));
+	return r;
 }
 
 int config_change(struct config *config, const struct config_host *host, enum config_key key, const json_t *value,
@@ -129,6 +226,8 @@ int config_change(struct config *config, const struct config_host *host, enum co
 	const struct config_spec *spec = &config_specs[key];
 	json_int_t n = json_integer_value(value);
 
+	if (key >= CONFIG_TEXT_FIRST)
+		return change_text(config, key, value, fault);
 	if (json_is_null(value)) {
 		config->value[key] = range.standard;
 		return 0;
@@ -258,14 +357,17 @@ int config_load(struct config *ret, const struct config_host *host, int dir_fd, 
 int config_store(const struct config *config, const struct config_host *host, int dir_fd, const char *file)
 {
 	_cleanup_free_ char *text = NULL;
-	json_t *root = json_pack("{s:i}", VERSION_KEY, CONFIG_VERSION);
+	_cleanup_free_ struct config *standard = calloc(1, sizeof(*standard));
+	json_t *root = standard ? json_pack("{s:i}", VERSION_KEY, CONFIG_VERSION) : NULL;
 	bool failed = !root;
 	size_t len;
 
+	if (standard)
+		config_set_defaults(standard, host);
 	for (unsigned int i = 0; i < CONFIG_KEY_MAX && !failed; i++)
-		if (config->value[i] != config_range((enum config_key)i, host).standard)
+		if (!config_equal(config, standard, (enum config_key)i))
 			failed = json_object_set_new(root, config_specs[i].key,
-						     config_value((enum config_key)i, config->value[i])) < 0;
+						     config_value(config, (enum config_key)i, CONFIG_STORE)) < 0;
 	if (!failed)
 		text = json_dumps(root, JSON_INDENT(2));
 	json_decref(root);

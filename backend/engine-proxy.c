@@ -15,9 +15,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "backend/relay.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/relay.h"
 #include "base/sock.h"
 #include "proto/http.h"
 
@@ -40,6 +40,7 @@ struct engine_proxy {
 	struct relay_pool *pool;
 	int upstream_dir_fd;
 	const char *upstream_name;
+	struct engine_watch_shared watch;
 	enum engine_gate gate;
 	char reason[FAULT_TEXT_MAX];
 	int listen_fd[LISTENERS_MAX];
@@ -139,6 +140,7 @@ static void refuse(struct client *c)
 static bool connect_client(struct client *c)
 {
 	struct engine_proxy *p = c->proxy;
+	struct relay_filter *filter = NULL;
 	int upstream_fd, r;
 
 	upstream_fd = sock_connect_at(p->upstream_dir_fd, p->upstream_name, SOCK_STREAM | SOCK_NONBLOCK);
@@ -154,7 +156,10 @@ static bool connect_client(struct client *c)
 	}
 	c->source = loop_source_free(c->source);
 	c->phase = PHASE_PASSING;
-	r = relay_start_consume(p->loop, p->pool, take_fd(c->fd), upstream_fd, on_relay_end, c, &c->relay);
+	/* Without memory for a watch the client is served all the same: its ports are refused later, in words. */
+	if (p->watch.named)
+		(void)engine_watch_new(&p->watch, &filter);
+	r = relay_start_filtered_consume(p->loop, p->pool, take_fd(c->fd), upstream_fd, filter, on_relay_end, c, &c->relay);
 	if (r < 0) {
 		log_limited(LOG_WARNING, "engine: a connection cannot be relayed: %s", strerror(-r));
 		drop(c);
@@ -289,6 +294,12 @@ int engine_proxy_new(struct loop *loop, int upstream_dir_fd, const char *upstrea
 	}
 	*ret = p;
 	return 0;
+}
+
+void engine_proxy_watch(struct engine_proxy *p, port_learn_fn named, void *data)
+{
+	p->watch = (struct engine_watch_shared){
+		.named = named, .data = data, .held = {.name = "held requests", .max = ENGINE_WATCH_HELD_MAX}};
 }
 
 int engine_proxy_listen_consume(struct engine_proxy *p, int listen_fd)

@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		return 0;
 	}
-	for (unsigned int i = 0; i < CONFIG_KEY_MAX; i++) {
+	for (unsigned int i = 0; i < CONFIG_TEXT_FIRST; i++) {
 		struct config_range range = config_range((enum config_key)i, &host);
 
 		if (config.value[i] < range.min || config.value[i] > range.max)

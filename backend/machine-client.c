@@ -35,13 +35,32 @@ static int send_message(struct machine_client *c, const struct machine_message *
 }
 
 /* A machine that ended with something of ours unread resets the socket; the error comes once, and before the records it
- * had sent: among them the reason of its end. */
-static ssize_t receive(const struct machine_client *c, char buf[static MACHINE_FRAME_MAX])
+ * had sent: among them the reason of its end. *RET_FD is -EBADF or the caller's. */
+static ssize_t receive(const struct machine_client *c, char buf[static MACHINE_FRAME_MAX], int *ret_fd)
 {
-	size_t n_fds = 0;
-	ssize_t n = chan_recv(c->fd, buf, MACHINE_FRAME_MAX, NULL, &n_fds);
+	ssize_t n = -ECONNRESET;
 
-	return n == -ECONNRESET ? chan_recv(c->fd, buf, MACHINE_FRAME_MAX, NULL, &n_fds) : n;
+	for (int i = 0; i < 2 && n == -ECONNRESET; i++) {
+		size_t n_fds = 1;
+
+		*ret_fd = -EBADF;
+		n = chan_recv(c->fd, buf, MACHINE_FRAME_MAX, ret_fd, &n_fds);
+		if (n < 0 || n_fds == 0)
+			*ret_fd = -EBADF;
+	}
+	return n;
+}
+
+/* Return: 0; -EBADMSG with FAULT, the descriptor being closed. */
+static int decode(struct machine_message *ret, const char *buf, size_t n, int fd, struct fault *fault)
+{
+	int r = machine_decode(ret, buf, n, fault);
+
+	if (r >= 0 && (fd >= 0) != (machine_n_fds(ret->type) > 0))
+		r = fault_set(fault, -EBADMSG, "a descriptor is missing or too many");
+	if (r < 0)
+		fd_close(fd);
+	return r;
 }
 
 static void hang_up(struct machine_client *c, uint64_t grace_us)
@@ -57,7 +76,8 @@ static int on_readable(void *data, int fd, uint32_t events)
 	struct machine_message message;
 	struct fault fault = FAULT_INIT;
 	char buf[MACHINE_FRAME_MAX];
-	ssize_t n = receive(c, buf);
+	int passed_fd;
+	ssize_t n = receive(c, buf, &passed_fd);
 
 	if (n == -EAGAIN)
 		return 0;
@@ -65,12 +85,12 @@ static int on_readable(void *data, int fd, uint32_t events)
 		hang_up(c, EOF_GRACE_US);
 		return 0;
 	}
-	if (machine_decode(&message, buf, (size_t)n, &fault) < 0) {
+	if (decode(&message, buf, (size_t)n, passed_fd, &fault) < 0) {
 		log_error("machine: a message that is not in the protocol (%s); it is killed", fault.text);
 		hang_up(c, 0);
 		return 0;
 	}
-	c->hooks.message(c->hooks.data, &message);
+	c->hooks.message(c->hooks.data, &message, passed_fd);
 	return 0;
 }
 
@@ -88,11 +108,12 @@ static int on_child(void *data, pid_t pid, int status)
 	while (c->source) {
 		struct machine_message message;
 		char buf[MACHINE_FRAME_MAX];
-		ssize_t n = receive(c, buf);
+		int passed_fd;
+		ssize_t n = receive(c, buf, &passed_fd);
 
-		if (n <= 0 || machine_decode(&message, buf, (size_t)n, NULL) < 0)
+		if (n <= 0 || decode(&message, buf, (size_t)n, passed_fd, NULL) < 0)
 			break;
-		c->hooks.message(c->hooks.data, &message);
+		c->hooks.message(c->hooks.data, &message, passed_fd);
 	}
 	c->hooks.end(c->hooks.data, status);
 	return 0;
@@ -175,6 +196,13 @@ int machine_client_shutdown(struct machine_client *c, uint32_t deadline_ms, bool
 int machine_client_ask_stats(struct machine_client *c)
 {
 	struct machine_message message = {.type = MACHINE_STATS_GET};
+
+	return send_message(c, &message);
+}
+
+int machine_client_port_result(struct machine_client *c, uint32_t id, uint32_t status)
+{
+	struct machine_message message = {.type = MACHINE_PORT_RESULT, .port_result = {id, status}};
 
 	return send_message(c, &message);
 }

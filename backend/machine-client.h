@@ -16,7 +16,8 @@
 struct machine_client;
 
 struct machine_hooks {
-	void (*message)(void *data, const struct machine_message *message);
+	/* CONSUME_FD came with it (NET_LINK), -EBADF otherwise. */
+	void (*message)(void *data, const struct machine_message *message, int consume_fd);
 	/* STATUS as in loop_child_fn. The client is freed by its owner afterwards. */
 	void (*end)(void *data, int status);
 	void *data;
@@ -30,6 +31,7 @@ pid_t machine_client_pid(const struct machine_client *client);
 /* Return: 0 or -errno. */
 int machine_client_shutdown(struct machine_client *client, uint32_t deadline_ms, bool force);
 int machine_client_ask_stats(struct machine_client *client);
+int machine_client_port_result(struct machine_client *client, uint32_t id, uint32_t status);
 /* SIGKILL; on_end follows. */
 void machine_client_kill(struct machine_client *client);
 struct machine_client *machine_client_free(struct machine_client *client);

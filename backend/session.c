@@ -20,6 +20,7 @@
 #include "backend/engine-proxy.h"
 #include "backend/log-file.h"
 #include "backend/machine-client.h"
+#include "backend/network.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -38,13 +39,14 @@ struct session {
 	struct state_dir dir;
 	struct view view;
 	int lock_fd, machine_lock_fd;
-	int log_fd, machine_log_fd; /* borrowed from logs */
+	int log_fd, machine_log_fd, proxy_log_fd; /* borrowed from logs */
 	struct log_files logs;
-	char *engine_path, *program, *image;
+	char *engine_path, *program, *proxy_program, *image;
 	struct docker_context context;
 	struct engine_proxy *proxy;
 	struct api_server *api;
 	struct machine_client *machine;
+	struct network *network;
 	struct loop_source *earlier_timer, *kill_timer, *finish_timer;
 	uint64_t earlier_since_us;
 	bool stopping, finished;
@@ -122,7 +124,7 @@ static void on_state(struct session *s, const struct machine_message *m)
 		set_state(s, m->state.state);
 }
 
-static void on_message(void *data, const struct machine_message *m)
+static void on_message(void *data, const struct machine_message *m, int consume_fd)
 {
 	struct session *s = data;
 	struct view *v = &s->view;
@@ -143,11 +145,20 @@ static void on_message(void *data, const struct machine_message *m)
 		v->net_tx_bytes = m->stats.net_tx_bytes;
 		v->qemu_pid = m->stats.qemu_pid;
 		v->net_pid = m->stats.net_pid;
+		v->data_net_pid = m->stats.data_net_pid;
 		api_server_have_stats(s->api);
+		break;
+	case MACHINE_NET_LINK:
+	case MACHINE_PORT_OPEN:
+	case MACHINE_PORT_CLOSE:
+	case MACHINE_PORT_RESET:
+	case MACHINE_GUEST_NETS:
+		network_message(s->network, m, take_fd(consume_fd));
 		break;
 	default:
 		log_warning("machine: a message of the wrong direction");
 	}
+	fd_close(consume_fd);
 }
 
 static void on_machine_end(void *data, int status)
@@ -169,6 +180,7 @@ static void on_machine_end(void *data, int status)
 	if (s->view.fault_code[0] && s->view.state != MACHINE_FAILED)
 		set_state(s, MACHINE_FAILED);
 	s->machine = machine_client_free(s->machine);
+	network_stop(s->network);
 	(void)loop_timer_set(s->finish_timer, 0);
 }
 
@@ -280,6 +292,76 @@ static void hook_refresh(void *data)
 	struct session *s = data;
 
 	s->view.n_engine_clients = s->proxy ? engine_proxy_count(s->proxy) : 0;
+	network_refresh(s->network);
+}
+
+static void hook_settings(void *data)
+{
+	struct session *s = data;
+	_cleanup_free_ struct config *stored = calloc(1, sizeof(*stored));
+	struct fault fault = FAULT_INIT;
+
+	if (stored && view_load_stored(&s->view, stored, &fault) >= 0)
+		network_settings(s->network, stored);
+	else
+		log_warning("settings: %s", fault.text);
+}
+
+static int hook_query(void *data, const struct net_query_request *request, void *token)
+{
+	struct session *s = data;
+
+	return network_query(s->network, request, token);
+}
+
+static void hook_forget(void *data, const void *token)
+{
+	struct session *s = data;
+
+	network_forget(s->network, token);
+}
+
+static void hook_capture(void *data, const struct netctl_capture *capture, int fd)
+{
+	struct session *s = data;
+
+	network_capture(s->network, capture, fd);
+}
+
+static void on_port_result(void *data, uint32_t id, enum agent_port_status status)
+{
+	struct session *s = data;
+
+	if (s->machine && machine_client_port_result(s->machine, id, status) < 0)
+		log_limited(LOG_WARNING, "machine: the answer about a port could not be sent");
+}
+
+static void on_network_event(void *data, json_t *event)
+{
+	struct session *s = data;
+
+	api_server_event(s->api, event);
+}
+
+static void on_network_answer(void *data, void *token, json_t *body)
+{
+	struct session *s = data;
+
+	api_server_answer(s->api, token, body);
+}
+
+static int open_network(struct session *s, struct fault *fault)
+{
+	const struct network_config config = {
+		.loop = s->loop, .view = &s->view, .proxy_program = s->proxy_program, .proxy_log_fd = s->proxy_log_fd,
+		.port_result = on_port_result, .event = on_network_event, .answered = on_network_answer, .data = s,
+	};
+	int r = network_new(&config, &s->network);
+
+	if (r < 0)
+		return fault_set(fault, r, "The network cannot be prepared: %s.", strerror(-r));
+	engine_proxy_watch(s->proxy, network_named, s->network);
+	return 0;
 }
 
 /* The last reader of the last events has gone. */
@@ -341,6 +423,7 @@ static int open_logs(struct session *s, struct fault *fault)
 
 	s->log_fd = log_files_add(&s->logs, s->dir.log_fd, "backend.log");
 	s->machine_log_fd = log_files_add(&s->logs, s->dir.log_fd, "machine.log");
+	s->proxy_log_fd = log_files_add(&s->logs, s->dir.log_fd, "proxy.log");
 	if (s->log_fd < 0 || s->machine_log_fd < 0)
 		return fault_set(fault, s->log_fd < 0 ? s->log_fd : s->machine_log_fd, "The logs in %s cannot be opened: %s.",
 				 s->dir.log, strerror(s->log_fd < 0 ? -s->log_fd : -s->machine_log_fd));
@@ -362,7 +445,10 @@ static int listen_for_engine(struct session *s, int dir_fd)
 
 static int open_sockets(struct session *s, struct fault *fault)
 {
-	struct api_hooks hooks = {hook_stop, hook_want_stats, hook_refresh, hook_conn_ended, s};
+	struct api_hooks hooks = {
+		.stop = hook_stop, .want_stats = hook_want_stats, .refresh = hook_refresh, .settings = hook_settings,
+		.query = hook_query, .forget = hook_forget, .capture = hook_capture, .ended = hook_conn_ended, .data = s,
+	};
 	int fd, r;
 
 	r = engine_proxy_new(s->loop, s->dir.run_fd, STATE_LINK_SOCKET, &s->proxy);
@@ -392,6 +478,8 @@ static int find_programs(struct session *s, struct fault *fault)
 	if (r < 0)
 		return fault_set(fault, r, "The program caisson-machine is not beside caisson-backend: the installation is "
 				 "incomplete.");
+	/* Without it containers run, and pulls go straight out. */
+	(void)path_beside_self("caisson-proxy", &s->proxy_program);
 	r = path_beside_self("../../share/caisson/image", &s->image);
 	if (r < 0)
 		return fault_set(fault, r, "There is no VM image (share/caisson/image beside libexec): build it with "
@@ -417,6 +505,8 @@ static int open_parts(struct session *s, struct fault *fault)
 		r = state_dir_engine_path(&s->dir, &s->engine_path);
 	if (r == 0)
 		r = open_sockets(s, fault);
+	if (r == 0)
+		r = open_network(s, fault);
 	return r;
 }
 
@@ -430,7 +520,7 @@ int session_open(struct loop *loop, struct session **ret, struct fault *fault)
 	if (!s)
 		return fault_set(fault, -ENOMEM, "There is no memory.");
 	*s = (struct session){.loop = loop, .dir = STATE_DIR_INIT, .lock_fd = -EBADF, .machine_lock_fd = -EBADF,
-			      .log_fd = -EBADF, .machine_log_fd = -EBADF, .logs = LOG_FILES_INIT,
+			      .log_fd = -EBADF, .machine_log_fd = -EBADF, .proxy_log_fd = -EBADF, .logs = LOG_FILES_INIT,
 			      .context = DOCKER_CONTEXT_INIT};
 	s->view.dir = &s->dir;
 	s->view.context = &s->context;
@@ -465,6 +555,7 @@ static int fill_plan(const struct session *s, struct machine_plan *plan)
 	plan->cpus = (uint32_t)s->view.in_force.value[CONFIG_CPUS];
 	plan->memory_mib = (uint32_t)s->view.in_force.value[CONFIG_MEMORY_MIB];
 	plan->disk_mib = s->view.in_force.value[CONFIG_DISK_MIB];
+	plan->mtu = (uint16_t)s->view.in_force.value[CONFIG_NETWORK_MTU];
 	plan->accel = (enum machine_accel)s->view.in_force.value[CONFIG_ACCELERATOR];
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		if (strlen(paths[i].src) >= PATH_MAX)
@@ -491,6 +582,7 @@ static void start_machine(struct session *s)
 	int r = plan ? fill_plan(s, plan) : -ENOMEM;
 
 	s->view.launched_us = loop_now_us();
+	network_start(s->network);
 	if (r < 0)
 		fault_set(&fault, r, "The machine cannot be described: %s.", strerror(-r));
 	else
@@ -551,8 +643,9 @@ struct session *session_free(struct session *s)
 	if (!s)
 		return NULL;
 	machine_client_free(s->machine);
-	api_server_free(s->api);
 	engine_proxy_free(s->proxy);
+	api_server_free(s->api);
+	network_free(s->network);
 	docker_context_done(&s->context);
 	loop_source_free(s->earlier_timer);
 	loop_source_free(s->kill_timer);
@@ -563,6 +656,7 @@ struct session *session_free(struct session *s)
 	fd_close(s->lock_fd);
 	free(s->engine_path);
 	free(s->program);
+	free(s->proxy_program);
 	free(s->image);
 	free(s);
 	return NULL;

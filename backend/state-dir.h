@@ -14,6 +14,7 @@
 #include "base/error.h"
 
 #define STATE_SETTINGS_FILE "settings-store.json"
+#define STATE_PORTS_FILE "ports.json" /* backend/port-names */
 #define STATE_ENGINE_SOCKET "docker.sock"
 #define STATE_API_SOCKET "backend.sock"
 #define STATE_LINK_SOCKET "engine.sock" /* in run/: the machine's side of the control link */

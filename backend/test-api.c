@@ -145,7 +145,7 @@ static void broken_file(void **state)
 static void status_members(void **state)
 {
 	static const char *const keys[] = {"state", "fault", "uptime_ms", "stages", "accelerator", "isolation", "mode", "pids",
-					   "engine", "context", "settings", "needs_restart", "disk", "memory", "net",
+					   "engine", "context", "settings", "needs_restart", "disk", "memory", "net", "network",
 					   "versions", "paths"};
 	json_t *status;
 
@@ -166,6 +166,54 @@ static void status_members(void **state)
 	json_decref(status);
 }
 
+static void network_routes(void **state)
+{
+	assert_int_equal(ask("GET", "/v1/ports", ""), 200);
+	assert_int_equal(last.action, API_QUERY);
+	assert_true(last.query.ports_only);
+	assert_int_equal(last.query.parts, NET_PART_PORTS);
+	assert_int_equal(ask("GET", "/v1/ports?x=1", ""), 404);
+	assert_int_equal(ask("GET", "/v1/net", ""), 200);
+	assert_int_equal(last.query.parts, NET_PART_ALL);
+	assert_int_equal(last.query.max_flows, NET_QUERY_FLOWS_STANDARD);
+	assert_int_equal(ask("GET", "/v1/net?flows=0&dns=0&stats=1", ""), 200);
+	assert_int_equal(last.query.parts, NET_PART_STATS | NET_PART_RULES | NET_PART_PORTS);
+	assert_int_equal(ask("GET", "/v1/net?flows=7", ""), 200);
+	assert_int_equal(last.query.max_flows, 7);
+	assert_int_equal(ask("GET", "/v1/net?flow=7", ""), 400);
+	assert_non_null(strstr(error_of("message"), "\"flows\""));
+	assert_int_equal(ask("GET", "/v1/net?flows=", ""), 400);
+	assert_int_equal(ask("GET", "/v1/net?flows", ""), 400);
+	assert_int_equal(ask("GET", "/v1/net?flows=65537", ""), 400);
+	assert_int_equal(ask("GET", "/v1/net?stats=2", ""), 400);
+	assert_int_equal(ask("GET", "/v1/net/capture", ""), 503);
+	assert_string_equal(error_of("code"), "NO_NETWORK");
+	view.network.linked = true;
+	assert_int_equal(ask("GET", "/v1/net/capture?max_bytes=1000&max_ms=5&snap_len=64", ""), 200);
+	assert_int_equal(last.action, API_CAPTURE);
+	assert_int_equal(last.capture.max_bytes, 1000);
+	assert_int_equal(last.capture.max_ms, 5);
+	assert_int_equal(last.capture.snap_len, 64);
+	assert_int_equal(ask("GET", "/v1/net/capture?max_bytes=0", ""), 400);
+	assert_int_equal(ask("GET", "/v1/net/capture?snap_len=63", ""), 400);
+	assert_int_equal(ask("GET", "/v1/net/capture?max_bytes=1073741825", ""), 400);
+	view.network.linked = false;
+}
+
+static void live_settings(void **state)
+{
+	assert_int_equal(ask("PATCH", "/v1/settings", "{\"egress\":\"deny\",\"network-rules\":[\"allow 10.0.0.1\"]}"), 200);
+	assert_int_equal(last.action, API_SETTINGS);
+	assert_int_equal(json_array_size(json_object_get(last.body, "changed")), 2);
+	assert_int_equal(json_array_size(json_object_get(last.body, "needs_restart")), 0);
+	assert_int_equal(ask("PATCH", "/v1/settings", "{\"network-subnet\":\"10.9.8.0/24\"}"), 200);
+	assert_int_equal(json_array_size(json_object_get(last.body, "needs_restart")), 1);
+	assert_int_equal(ask("PATCH", "/v1/settings", "{\"egress\":\"deny\"}"), 200);
+	assert_int_equal(last.action, API_NOTHING);
+	assert_int_equal(ask("PATCH", "/v1/settings", "{\"network-rules\":[\"allow 10.0.0.300\"]}"), 400);
+	assert_string_equal(error_of("code"), "SETTING_RANGE");
+}
+
 static void oneshot(void **state)
 {
 	view.oneshot = true;
@@ -182,7 +230,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(routing), T(stop_bodies), T(settings), T(broken_file), T(status_members), T(oneshot),
+		T(routing), T(stop_bodies), T(settings), T(broken_file), T(status_members),
+		T(network_routes), T(live_settings), T(oneshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
@@ -118,13 +119,102 @@ static void store_and_load(void **state)
 	assert_int_equal(fstatat(fd, "s.json", &st, 0), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(config_load(&again, &host, fd, "s.json", "s.json", &fault), 0);
-	assert_memory_equal(&again, &config, sizeof(config));
+	for (unsigned int i = 0; i < CONFIG_KEY_MAX; i++)
+		assert_true(config_equal(&again, &config, (enum config_key)i));
 	assert_int_equal(unlinkat(fd, "s.json", 0), 0);
 	/* neither a link nor a directory is a settings file */
 	assert_int_equal(symlinkat("/etc/hostname", fd, "s.json"), 0);
 	assert_true(config_load(&again, &host, fd, "s.json", "s.json", &fault) < 0);
 	assert_int_equal(unlinkat(fd, "s.json", 0), 0);
 	assert_int_equal(rmdir(dir), 0);
+}
+
+static void bad_texts(void **state)
+{
+	static const struct { const char *text, *word; } cases[] = {
+		{"{\"NetworkSubnet\": \"8.8.8.0/24\"}", "192.168.0.0/16"},
+		{"{\"NetworkSubnet\": [\"10.0.0.0/24\"]}", "must be a text"},
+		{"{\"NetworkSubnet\": \"10.0.0.0/24\\u0000x\"}", ""},
+		{"{\"NetworkMtu\": 1279}", "from 1280 to 65520"},
+		{"{\"HostAccess\": \"0-99999\"}", "1 to 65535"},
+		{"{\"HostAccess\": \"80\\n90\"}", "printable"},
+		{"{\"NetworkRules\": \"deny any 10.0.0.0/8\"}", "list of texts"},
+		{"{\"NetworkRules\": [1]}", "list of texts"},
+		{"{\"NetworkRules\": [\"allow 10.0.0.0/8\", \"forbid 1.2.3.4\"]}", "forbid 1.2.3.4"},
+		{"{\"DnsServers\": [\"dns.example\"]}", "dns.example"},
+		{"{\"DnsServers\": [\"1.1.1.1\",\"1.1.1.1\",\"1.1.1.1\",\"1.1.1.1\",\"1.1.1.1\",\"1.1.1.1\",\"1.1.1.1\",\"1.1.1.1\","
+		 "\"1.1.1.1\"]}", "at most 8"},
+		{"{\"DnsDomains\": [\"corp.example\"]}", "corp.example"},
+		{"{\"Egress\": \"maybe\"}", "allow, deny"},
+		{"{\"PortBindingBehavior\": \"local\"}", "all, local-default, local-only"},
+		{"{\"ProxyHttp\": \"ftp://proxy\"}", "ProxyHttp"},
+		{"{\"ProxyExclude\": \"10.0.0.0/99\"}", "ProxyExclude"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		if (decode(cases[i].text) != -EBADMSG || strncmp(fault.text, "F:1:", 4) || !strstr(fault.text, cases[i].word))
+			fail_msg("case %zu: %s", i, fault.text);
+	/* a secret that does not parse is not repeated */
+	assert_int_equal(decode("{\"ProxyHttp\": \"http://user:hunter2@pro xy:99999\"}"), -EBADMSG);
+	assert_null(strstr(fault.text, "hunter2"));
+}
+
+static void good_texts(void **state)
+{
+	const char *at, *word[] = {"deny tcp 10.0.0.0/8 22 name=no-ssh", "allow any 10.0.0.0/8"};
+	char item[256];
+
+	assert_int_equal(decode("{}"), 0);
+	assert_string_equal(config_text(&config, CONFIG_NETWORK_SUBNET), "192.168.65.0/24");
+	assert_string_equal(config_text(&config, CONFIG_HOST_ACCESS), "all");
+	assert_int_equal(config.value[CONFIG_NETWORK_MTU], 1500);
+	assert_int_equal(config.value[CONFIG_IPV6], CONFIG_ON);
+	assert_int_equal(decode("{\"NetworkRules\": [\"deny tcp 10.0.0.0/8 22 name=no-ssh\", \"allow any 10.0.0.0/8\"],"
+				"\"Egress\": \"deny\", \"HostAccess\": \"5432\", \"Ipv6\": \"off\"}"), 0);
+	at = config_text(&config, CONFIG_NETWORK_RULES);
+	for (int i = 0; i < 2; i++) {
+		assert_true(config_next(&at, item, sizeof(item)));
+		assert_string_equal(item, word[i]);
+	}
+	assert_false(config_next(&at, item, sizeof(item)));
+	assert_int_equal(config.value[CONFIG_EGRESS], CONFIG_EGRESS_DENY);
+	assert_int_equal(decode("{\"NetworkRules\": []}"), 0);
+	assert_string_equal(config_text(&config, CONFIG_NETWORK_RULES), "");
+}
+
+static void change_to(enum config_key key, const char *text)
+{
+	json_t *value = json_string(text);
+
+	fault = (struct fault)FAULT_INIT;
+	if (config_change(&config, &host, key, value, &fault))
+		fail_msg("%s", fault.text);
+	json_decref(value);
+}
+
+static const char *shown(enum config_key key, enum config_sight sight)
+{
+	static char text[256];
+	json_t *value = config_value(&config, key, sight);
+
+	snprintf(text, sizeof(text), "%s", json_string_value(value));
+	json_decref(value);
+	return text;
+}
+
+static void secrets(void **state)
+{
+	config_set_defaults(&config, &host);
+	change_to(CONFIG_PROXY_HTTP, "http://bob:hunter2@proxy.corp:3128");
+	assert_string_equal(shown(CONFIG_PROXY_HTTP, CONFIG_SHOW), "http://bob:***@proxy.corp:3128");
+	assert_string_equal(shown(CONFIG_PROXY_HTTP, CONFIG_STORE), "http://bob:hunter2@proxy.corp:3128");
+	/* what was shown and comes back changes nothing */
+	change_to(CONFIG_PROXY_HTTP, "http://bob:***@proxy.corp:3128");
+	assert_string_equal(shown(CONFIG_PROXY_HTTP, CONFIG_STORE), "http://bob:hunter2@proxy.corp:3128");
+	change_to(CONFIG_PROXY_HTTP, "http://proxy.corp:3128");
+	assert_string_equal(shown(CONFIG_PROXY_HTTP, CONFIG_SHOW), "http://proxy.corp:3128");
+	change_to(CONFIG_PROXY_HTTP, "");
+	assert_string_equal(shown(CONFIG_PROXY_HTTP, CONFIG_SHOW), "");
 }
 
 static void find_names(void **state)
@@ -142,7 +232,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_file), cmocka_unit_test(bad_files), cmocka_unit_test(disk_never_shrinks),
-		cmocka_unit_test(small_host), cmocka_unit_test(store_and_load), cmocka_unit_test(find_names),
+		cmocka_unit_test(small_host), cmocka_unit_test(store_and_load), cmocka_unit_test(bad_texts),
+		cmocka_unit_test(good_texts), cmocka_unit_test(secrets), cmocka_unit_test(find_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include "base/loop.h"
 #include "base/path.h"
+#include "proto/data-card.h"
 
 static json_t *text_or_null(const char *text)
 {
@@ -34,7 +35,7 @@ json_t *view_needs_restart(const struct view *view, const struct config *stored)
 	json_t *list = json_array();
 
 	for (unsigned int i = 0; list && !view->oneshot && i < CONFIG_KEY_MAX; i++)
-		if (stored->value[i] != view->in_force.value[i])
+		if (!config_specs[i].live && !config_equal(stored, &view->in_force, (enum config_key)i))
 			(void)json_array_append_new(list, json_string(config_specs[i].key));
 	return list;
 }
@@ -53,17 +54,22 @@ static json_t *choices_json(const struct config_spec *spec)
 
 json_t *view_setting(const struct view *view, const struct config *stored, enum config_key key)
 {
+	static const char *const types[] = {"integer", "choice", "string", "list"};
 	const struct config_spec *spec = &config_specs[key];
+	_cleanup_free_ struct config *standard = calloc(1, sizeof(*standard));
 	struct config_range range = config_range(key, &view->host);
 	bool number = spec->type == CONFIG_INTEGER;
 
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:s}", "key", spec->key, "name", spec->name,
-			 "type", number ? "integer" : "choice", "unit", text_or_null(spec->unit), "value",
-			 config_value(key, stored->value[key]), "default", config_value(key, range.standard), "is_default",
-			 stored->value[key] == range.standard, "in_force",
-			 view->oneshot ? json_null() : config_value(key, view->in_force.value[key]), "min",
-			 integer_if(number, range.min), "max", integer_if(number, range.max), "choices", choices_json(spec),
-			 "description", spec->description);
+	if (!standard)
+		return NULL;
+	config_set_defaults(standard, &view->host);
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:s}", "key", spec->key, "name", spec->name,
+			 "type", types[spec->type], "unit", text_or_null(spec->unit), "value",
+			 config_value(stored, key, CONFIG_SHOW), "default", config_value(standard, key, CONFIG_SHOW), "is_default",
+			 config_equal(stored, standard, key), "in_force",
+			 view->oneshot ? json_null() : config_value(&view->in_force, key, CONFIG_SHOW), "min",
+			 integer_if(number, range.min), "max", integer_if(number, range.max), "choices", choices_json(spec), "live",
+			 spec->live, "description", spec->description);
 }
 
 json_t *view_fault(const struct view *view)
@@ -147,16 +153,18 @@ static json_t *settings_json(const struct config *config)
 	json_t *o = json_object();
 
 	for (unsigned int i = 0; o && i < CONFIG_KEY_MAX; i++)
-		(void)json_object_set_new(o, config_specs[i].key, config_value((enum config_key)i, config->value[i]));
+		(void)json_object_set_new(o, config_specs[i].key, config_value(config, (enum config_key)i, CONFIG_SHOW));
 	return o;
 }
 
 static json_t *pids_json(const struct view *view)
 {
-	return json_pack("{s:o, s:o, s:o, s:o}", "backend", integer_if(!view->oneshot, (uint64_t)getpid()), "machine",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "backend", integer_if(!view->oneshot, (uint64_t)getpid()), "machine",
 			 integer_if(view->machine_pid > 0, (uint64_t)view->machine_pid), "qemu",
 			 integer_if(view->has_stats && view->qemu_pid > 0, (uint64_t)view->qemu_pid), "net",
-			 integer_if(view->has_stats && view->net_pid > 0, (uint64_t)view->net_pid));
+			 integer_if(view->has_stats && view->net_pid > 0, (uint64_t)view->net_pid), "data_net",
+			 integer_if(view->has_stats && view->data_net_pid > 0, (uint64_t)view->data_net_pid), "proxy",
+			 integer_if(view->proxy_pid > 0, (uint64_t)view->proxy_pid));
 }
 
 /* Sets each member; a NULL among them is json_object_set_new's failure. */
@@ -172,7 +180,7 @@ static int set_machine_part(json_t *o, const struct view *view)
 	r |= json_object_set_new(o, "stages", stages_json(view));
 	r |= json_object_set_new(o, "accelerator",
 				 json_pack("{s:o, s:o, s:s}", "setting",
-					   config_value(CONFIG_ACCELERATOR, view->in_force.value[CONFIG_ACCELERATOR]),
+					   config_value(&view->in_force, CONFIG_ACCELERATOR, CONFIG_SHOW),
 					   "used", text_or_null(accel_used(view)), "reason", view->accel_reason));
 	r |= json_object_set_new(o, "isolation", json_string(isolation_text(view)));
 	r |= json_object_set_new(o, "mode", json_pack("{s:s, s:s}", "name", "user", "reason",
@@ -187,12 +195,28 @@ static int set_machine_part(json_t *o, const struct view *view)
 	return r;
 }
 
+/* null until the network's parts stand. */
+static json_t *network_json(const struct view_network *n)
+{
+	char subnet[SUBNET_TEXT_MAX], wanted[SUBNET_TEXT_MAX];
+
+	if (!n->known)
+		return json_null();
+	subnet_text(subnet, n->subnet, DATA_PREFIX_LEN);
+	subnet_text(wanted, n->wanted, DATA_PREFIX_LEN);
+	return json_pack("{s:s, s:o, s:o, s:b, s:s, s:s, s:s, s:I, s:b}", "subnet", subnet, "moved_from",
+			 n->subnet == n->wanted ? json_null() : json_string(wanted), "overlaps",
+			 text_or_null(n->overlaps[0] ? n->overlaps : NULL), "ipv6", n->ipv6, "egress", n->egress, "proxy_mode",
+			 n->proxy_mode, "proxy", n->proxy, "ports", (json_int_t)n->n_ports, "linked", n->linked);
+}
+
 static int set_host_part(json_t *o, const struct view *view)
 {
 	struct fault fault = FAULT_INIT;
 	struct config stored;
 	int r = 0;
 
+	r |= json_object_set_new(o, "network", network_json(&view->network));
 	r |= json_object_set_new(o, "engine", json_pack("{s:s, s:b, s:I}", "socket", view->engine_path, "ready",
 							view->state == MACHINE_RUNNING, "clients",
 							(json_int_t)view->n_engine_clients));

@@ -14,6 +14,7 @@
 #include "backend/config.h"
 #include "backend/docker-context.h"
 #include "backend/state-dir.h"
+#include "backend/subnet.h"
 #include "proto/machine.h"
 
 enum { VIEW_STAGES_MAX = 64, VIEW_FAULT_CODE_MAX = 32, VIEW_API_VERSION = 1 };
@@ -21,6 +22,17 @@ enum { VIEW_STAGES_MAX = 64, VIEW_FAULT_CODE_MAX = 32, VIEW_API_VERSION = 1 };
 struct view_stage {
 	char name[MACHINE_STAGE_NAME_MAX];
 	uint64_t elapsed_us;
+};
+
+/* Written by backend/network. */
+struct view_network {
+	bool known;
+	uint32_t subnet, wanted;	/* as chosen at launch; as set */
+	char overlaps[SUBNET_TEXT_MAX]; /* a route of this host that overlaps SUBNET now; "": none */
+	bool ipv6, linked;
+	const char *egress, *proxy_mode; /* static */
+	char proxy[FAULT_TEXT_MAX];	 /* what the proxy does, without secrets */
+	size_t n_ports;
 };
 
 struct view {
@@ -36,13 +48,14 @@ struct view {
 	char accel_reason[MACHINE_REASON_MAX];
 	char fault_code[VIEW_FAULT_CODE_MAX]; /* "": no fault */
 	char fault_text[FAULT_TEXT_MAX];
-	pid_t machine_pid; /* 0: none */
+	pid_t machine_pid, proxy_pid; /* 0: none */
 	bool has_stats;
 	uint64_t mem_total, mem_available, net_flows, net_rx_bytes, net_tx_bytes;
-	int32_t qemu_pid, net_pid;
+	int32_t qemu_pid, net_pid, data_net_pid;
 	const char *engine_path;
 	const struct docker_context *context; /* NULL: one-shot */
 	uint32_t n_engine_clients;
+	struct view_network network;
 };
 
 /* All return a new reference, NULL when out of memory. */

@@ -320,6 +320,86 @@ def test_settings(cli):
     assert cli.run("settings", "get", "cpus").stdout == "1\n"
 
 
+def stored(cli):
+    return json.loads((cli.state / "settings-store.json").read_text())
+
+
+def test_settings_of_text_and_lists(cli):
+    assert cli.run("settings", "set", "host-access", "5432,8000-8100").returncode == 0
+    assert cli.run("settings", "get", "host-access").stdout == "5432,8000-8100\n"
+    # a comma separates items, and so does saying the key twice
+    assert cli.run("settings", "set", "network-rules", "deny 10.0.0.0/8 name=a,allow 1.2.3.4").returncode == 0
+    assert stored(cli)["NetworkRules"] == ["deny 10.0.0.0/8 name=a", "allow 1.2.3.4"]
+    assert cli.run("settings", "get", "network-rules").stdout == "deny 10.0.0.0/8 name=a\nallow 1.2.3.4\n"
+    assert cli.run("settings", "set", "network-rules", "deny 1.1.1.1", "NetworkRules=deny 2.2.2.2").returncode == 0
+    assert stored(cli)["NetworkRules"] == ["deny 1.1.1.1", "deny 2.2.2.2"]
+    assert cli.run("settings", "set", "network-rules+=allow 3.3.3.3").returncode == 0
+    assert cli.run("settings", "set", "network-rules-=deny 1.1.1.1").returncode == 0
+    assert stored(cli)["NetworkRules"] == ["deny 2.2.2.2", "allow 3.3.3.3"]
+    r = cli.run("settings", "set", "network-rules-=deny 9.9.9.9")
+    assert r.returncode == 2 and "deny 9.9.9.9" in r.stderr
+    r = cli.run("settings", "set", "cpus+=1")
+    assert r.returncode == 2 and "not a list" in r.stderr
+    # the servers of one domain stay together
+    assert cli.run("settings", "set", "dns-domains", "corp.example=10.0.0.1,10.0.0.2:5353,lab.example=10.1.1.1").returncode == 0
+    assert stored(cli)["DnsDomains"] == ["corp.example=10.0.0.1,10.0.0.2:5353", "lab.example=10.1.1.1"]
+    r = cli.run("settings", "list")
+    assert "deny 2.2.2.2, allow 3.3.3.3" in r.stdout and "5432,8000-8100" in r.stdout
+    r = cli.run("settings", "set", "network-rules", "bad")
+    assert r.returncode == 2 and "not understood" in r.stderr
+    assert cli.run("settings", "set", "network-rules", "none").returncode == 0
+    assert stored(cli)["NetworkRules"] == []
+    assert cli.run("settings", "set", "network-rules", "default", "host-access", "default").returncode == 0
+    assert "NetworkRules" not in stored(cli) and "HostAccess" not in stored(cli)
+    cli.run("start")
+    r = cli.run("settings", "set", "host-access", "none")
+    assert r.returncode == 0 and "changed" in r.stdout and "restart" not in r.stdout
+
+
+def test_ports_and_net(cli):
+    for args in (["ports"], ["net"], ["net", "capture", "x.pcap"]):
+        r = cli.run(*args)
+        assert r.returncode == 3 and "not running" in r.stderr, args
+    cli.run("start")
+    r = cli.run("ports")
+    assert r.returncode == 0 and "127.0.0.1:8080/tcp" in r.stdout and "[::]:53/udp" in r.stdout and "2/7" in r.stdout
+    ports = json.loads(cli.run("ports", "--format", "json").stdout)["ports"]
+    assert [p["container"] for p in ports] == ["-", "-"]
+    r = cli.run("net")
+    assert r.returncode == 0 and "192.168.65.3:40000 -> [2001:db8::1]:443" in r.stdout and "loopback" in r.stdout
+    assert "\033" not in r.stdout and "evil\\x1b[2J.example" in r.stdout
+    assert json.loads(cli.run("net", "--format", "json", "--flows", "5").stdout)["stats"]["tcp_now"] == 3
+    r = cli.run("status")
+    assert "192.168.66.0/24 (moved from 192.168.65.0/24" in r.stdout and "proxy.corp:3128" in r.stdout
+    r = cli.run("net", "captrue")
+    assert r.returncode == 2
+    r = cli.run("net", "capture", "-", "--max-size", "1M", "--time", "5")
+    assert r.returncode == 0 and r.stdout.startswith("/v1/net/capture?max_bytes=1048576&max_ms=5000&snap_len=65535")
+    assert len(r.stdout) > 100000
+    for args in (["--max-size", "2G"], ["--max-size", "x"], ["--time", "0"], ["--time", "9999"]):
+        assert cli.run("net", "capture", *args, "-").returncode == 2, args
+
+
+def test_ports_name_their_containers(cli):
+    cli.fake(containers=[
+        {"Names": ["/web"], "Ports": [], "NetworkSettings": {"Networks": {"b": {"IPAddress": "172.17.0.2", "GlobalIPv6Address": ""}}}},
+        {"Names": ["/evil\x1b[2J"], "Ports": [{"PublicPort": 53, "Type": "udp"}], "NetworkSettings": {"Networks": {}}}])
+    cli.run("start")
+    r = cli.run("ports")
+    assert r.returncode == 0 and " web " in r.stdout and "evil\\x1b[2J" in r.stdout and "\033" not in r.stdout
+    assert [p["container"] for p in json.loads(cli.run("ports", "--format", "json").stdout)["ports"]] == ["web", "evil\x1b[2J"]
+
+
+def test_a_refused_capture_leaves_the_file_alone(cli):
+    cli.fake(no_net=1)
+    cli.run("start")
+    file = cli.state / "x.pcap"
+    file.write_text("precious")
+    file.chmod(0o666)
+    r = cli.run("net", "capture", str(file))
+    assert r.returncode == 1 and "does not run" in r.stderr and file.read_text() == "precious"
+
+
 def test_settings_need_a_restart(cli):
     cli.run("start")
     r = cli.run("settings", "set", "cpus", "1")
@@ -553,6 +633,9 @@ def test_completion(cli):
     assert bash_complete(cli, "caisson settings ") == ["list", "get", "set"]
     assert bash_complete(cli, "caisson settings set mem") == ["memory"]
     assert bash_complete(cli, "caisson settings set accelerator k") == ["kvm"]
+    assert bash_complete(cli, "caisson settings set host-access a") == ["all"]
+    assert bash_complete(cli, "caisson net c") == ["capture"]
+    assert bash_complete(cli, "caisson net --f") == ["--format", "--flows"]
     assert bash_complete(cli, "caisson status --format = j") == ["json"]
     assert bash_complete(cli, "caisson logs --unit ma") == ["machine"]
     assert "--detach" in bash_complete(cli, "caisson start --")

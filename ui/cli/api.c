@@ -30,18 +30,19 @@ static int prepare(struct api *api, int fd, struct fault *fault)
 	return fd_set_nonblock(fd, true);
 }
 
-int api_open(const struct cli *cli, struct api *ret, struct fault *fault)
+/* Connects to the socket NAME in STATE/DIR. */
+static int open_socket(const struct cli *cli, const char *dir, const char *name, struct api *ret, struct fault *fault)
 {
-	_cleanup_close_ int dir_fd = cli_open_dir(cli, "run", false);
+	_cleanup_close_ int dir_fd = cli_open_dir(cli, dir, false);
 	struct api api = API_INIT;
 	int fd, r;
 
 	if (dir_fd == -ENOENT)
 		return -ENOENT;
 	if (dir_fd < 0)
-		return fault_set(fault, dir_fd, "The directory %s/run cannot be used (%s); it must belong to you alone.",
-				 cli->state, strerror(-dir_fd));
-	fd = sock_connect_at(dir_fd, "backend.sock", SOCK_STREAM);
+		return fault_set(fault, dir_fd, "The directory %s/%s cannot be used (%s); it must belong to you alone.",
+				 cli->state, dir, strerror(-dir_fd));
+	fd = sock_connect_at(dir_fd, name, SOCK_STREAM);
 	if (fd == -ENOENT || fd == -ECONNREFUSED || fd == -ENOTSOCK)
 		return -ENOENT;
 	if (fd < 0)
@@ -53,6 +54,16 @@ int api_open(const struct cli *cli, struct api *ret, struct fault *fault)
 	}
 	*ret = api;
 	return 0;
+}
+
+int api_open(const struct cli *cli, struct api *ret, struct fault *fault)
+{
+	return open_socket(cli, "run", "backend.sock", ret, fault);
+}
+
+int api_open_engine(const struct cli *cli, struct api *ret, struct fault *fault)
+{
+	return open_socket(cli, "", "docker.sock", ret, fault);
 }
 
 int api_open_oneshot(const struct cli *cli, struct api *ret, struct fault *fault)
@@ -277,6 +288,13 @@ static int call_fault(struct fault *fault, int r)
 	return fault_set(fault, r, "The backend's answer could not be understood (%s).", strerror(-r));
 }
 
+static int refusal(const json_t *json, struct fault *fault)
+{
+	fault_set(fault, -EREMOTEIO, "%s", json_text(json_object_get(json, "error"), "message",
+						    "The backend refused without a reason."));
+	return API_E_REFUSED;
+}
+
 int api_call(struct api *api, const char *method, const char *path, const json_t *body, json_t **ret,
 	     struct fault *fault)
 {
@@ -292,18 +310,57 @@ int api_call(struct api *api, const char *method, const char *path, const json_t
 	if (r < 0)
 		return call_fault(fault, r);
 	json = json_loadb(api->body, api->body_len, JSON_REJECT_DUPLICATES, NULL);
-	if (!json_is_object(json))
+	if (!json_is_object(json) && !json_is_array(json))
 		return call_fault(fault, -EBADMSG);
-	if (status >= 400) {
-		fault_set(fault, -EREMOTEIO, "%s", json_text(json_object_get(json, "error"), "message",
-							    "The backend refused without a reason."));
-		if (ret)
-			*ret = take_ptr(json);
-		return API_E_REFUSED;
-	}
+	r = status >= 400 ? refusal(json, fault) : 0;
 	if (ret)
 		*ret = take_ptr(json);
-	return 0;
+	return r;
+}
+
+/* Writes what has come and what comes to FD. Return: 0 or -errno. */
+static int pour(struct api *api, int fd, uint64_t *ret_bytes)
+{
+	for (;;) {
+		struct pollfd p = {.fd = api->fd, .events = POLLIN};
+		int r = fd_write_all(fd, api->in, api->in_len);
+
+		if (r < 0)
+			return r;
+		*ret_bytes += api->in_len;
+		api->in_len = 0;
+		r = fill(api);
+		if (r == 0)
+			return 0;
+		if (r < 0 && r != -EAGAIN)
+			return r;
+		if (r == -EAGAIN)
+			(void)poll(&p, 1, -1);
+	}
+}
+
+int api_download(struct api *api, const char *path, api_open_fn open, void *data, uint64_t *ret_bytes, struct fault *fault)
+{
+	_cleanup_json_ json_t *json = NULL;
+	unsigned int status = 0;
+	int fd, r = send_request(api, "GET", path, NULL);
+
+	if (r >= 0)
+		r = read_head(api, &status);
+	if (r >= 0 && status >= 400)
+		r = read_body(api);
+	if (r < 0)
+		return call_fault(fault, r);
+	if (status >= 400) {
+		json = json_loadb(api->body, api->body_len, JSON_REJECT_DUPLICATES, NULL);
+		return refusal(json, fault);
+	}
+	fd = open(data, fault);
+	if (fd < 0)
+		return fd;
+	*ret_bytes = 0;
+	r = pour(api, fd, ret_bytes);
+	return r < 0 ? fault_set(fault, r, "The stream ended early (%s).", strerror(-r)) : 0;
 }
 
 int api_events(struct api *api, struct fault *fault)

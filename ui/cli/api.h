@@ -13,7 +13,7 @@
 #include "proto/http.h"
 #include "ui/cli/cli.h"
 
-enum { API_IN_MAX = HTTP_HEAD_MAX + 4096, API_BODY_MAX = 1 << 20, API_TIMEOUT_MS = 15000 };
+enum { API_IN_MAX = HTTP_HEAD_MAX + 4096, API_BODY_MAX = 8 << 20, API_TIMEOUT_MS = 15000 };
 
 struct api {
 	int fd;
@@ -28,6 +28,8 @@ struct api {
 
 /* Connects to the running backend. Return: 0; -ENOENT: the desktop does not run; -errno with FAULT. */
 int api_open(const struct cli *cli, struct api *ret, struct fault *fault);
+/* Connects to the engine's socket instead: the same client, for the one question who owns a port. */
+int api_open_engine(const struct cli *cli, struct api *ret, struct fault *fault);
 /* Starts `caisson-backend --oneshot-api` for questions about a stopped desktop. Return: 0, -errno with FAULT. */
 int api_open_oneshot(const struct cli *cli, struct api *ret, struct fault *fault);
 /* The running backend, otherwise a one-shot one; *RET_RUNNING says which. */
@@ -35,11 +37,16 @@ int api_open_any(const struct cli *cli, struct api *ret, bool *ret_running, stru
 /* Releases everything; safe on API_INIT and twice. */
 void api_close(struct api *api);
 
-/* One request. BODY may be NULL. *RET is the answer's JSON object, also that of an error (caller releases it).
+/* One request. BODY may be NULL. *RET is the answer's JSON object (or, of the engine, array), also that of an error (caller releases it).
  * Return: 0: status below 400; API_E_REFUSED: 400 and above, FAULT has the backend's sentence; -errno with FAULT. */
 enum { API_E_REFUSED = 1 };
 int api_call(struct api *api, const char *method, const char *path, const json_t *body, json_t **ret,
 	     struct fault *fault);
+
+/* Asks for PATH, whose answer is a stream of bytes that ends with the connection: OPEN is called when it begins and gives the
+ * descriptor (borrowed) that all of it is written to. Return: 0; API_E_REFUSED; -errno; both with FAULT. */
+typedef int (*api_open_fn)(void *data, struct fault *fault);
+int api_download(struct api *api, const char *path, api_open_fn open, void *data, uint64_t *ret_bytes, struct fault *fault);
 
 /* Asks for the event stream; afterwards only api_event may be called. */
 int api_events(struct api *api, struct fault *fault);

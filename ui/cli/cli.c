@@ -44,9 +44,9 @@ int cli_home(char **ret, struct fault *fault)
 int cli_open_dir(const struct cli *cli, const char *name, bool create)
 {
 	_cleanup_free_ char *path = NULL;
-	int r = path_join(cli->state, name, &path);
+	int r = *name ? path_join(cli->state, name, &path) : 0;
 
-	return r < 0 ? trace(r) : fd_open_dir_path(path, create);
+	return r < 0 ? trace(r) : fd_open_dir_path(*name ? path : cli->state, create);
 }
 
 int cli_program(const char *name, char **ret)

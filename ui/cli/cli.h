@@ -24,7 +24,7 @@ struct cli {
 /* The user's home directory by the same rule as the backend: $HOME when it is a clean absolute path to a
  * directory of this user, else the password database's. *RET is malloc'ed. Return: 0, -ENOENT with FAULT. */
 int cli_home(char **ret, struct fault *fault);
-/* Directory descriptor of STATE/NAME. Return: descriptor or -errno. */
+/* Directory descriptor of STATE/NAME ("": STATE itself). Return: descriptor or -errno. */
 int cli_open_dir(const struct cli *cli, const char *name, bool create);
 /* libexec program NAME beside this one; *RET is malloc'ed. Return: 0 or -errno. */
 int cli_program(const char *name, char **ret);
@@ -47,6 +47,9 @@ int run_logs(struct cli *cli, const struct invocation *inv);
 int run_settings_list(struct cli *cli, const struct invocation *inv);
 int run_settings_get(struct cli *cli, const struct invocation *inv);
 int run_settings_set(struct cli *cli, const struct invocation *inv);
+int run_ports(struct cli *cli, const struct invocation *inv);
+int run_net(struct cli *cli, const struct invocation *inv);
+int run_net_capture(struct cli *cli, const struct invocation *inv);
 int run_version(struct cli *cli, const struct invocation *inv);
 int run_help(struct cli *cli, const struct invocation *inv);
 int run_completion(struct cli *cli, const struct invocation *inv);

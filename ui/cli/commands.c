@@ -27,7 +27,17 @@ static const struct option_spec logs_options[] = {
 	{"lines", 'n', OPTION_COUNT, "N", NULL, "only the last N lines (with --follow: 10 if nothing else is given)"},
 	{"since", 'S', OPTION_TEXT, "TIME", NULL, "only lines from that time on: 10m, 2h, today, 2026-11-22T10:00:00Z"},
 	{"until", 0, OPTION_TEXT, "TIME", NULL, "only lines before that time"},
-	{"unit", 'u', OPTION_TEXT, "UNIT[,UNIT...]", NULL, "only these parts: backend machine net qemu console vm, or a unit in vm"},
+	{"unit", 'u', OPTION_TEXT, "UNIT[,UNIT...]", NULL, "only these parts: backend machine net proxy qemu console vm, or a unit in vm"},
+};
+
+static const struct option_spec net_options[] = {
+	FORMAT_OPTION,
+	{"flows", 0, OPTION_COUNT, "N", NULL, "show the first N connections (default 20)"},
+};
+static const struct option_spec capture_options[] = {
+	{"max-size", 0, OPTION_TEXT, "SIZE", NULL, "end after that many bytes (default 64M, at most 1G)"},
+	{"time", 0, OPTION_COUNT, "SECONDS", NULL, "end after that time (default 60, at most 3600)"},
+	{"snap", 0, OPTION_COUNT, "BYTES", NULL, "keep at most that much of each packet (default 65535)"},
 };
 
 const struct command commands[] = {
@@ -45,13 +55,27 @@ const struct command commands[] = {
 	 .options = format_options, .n_options = ARRAY_SIZE(format_options), .run = run_check},
 	{.name = "logs", .summary = "Show the logs of all parts in one order of time", .man = "caisson-logs.1",
 	 .options = logs_options, .n_options = ARRAY_SIZE(logs_options), .run = run_logs},
+	{.name = "ports", .summary = "Show the published ports, their containers and counters", .man = "caisson-ports.1",
+	 .options = format_options, .n_options = ARRAY_SIZE(format_options), .run = run_ports},
+	{.name = "net", .summary = "Show the network: connections, rules, DNS, counters", .man = "caisson-net.1",
+	 .details = "'net capture FILE' records packets.",
+	 .options = net_options, .n_options = ARRAY_SIZE(net_options), .run = run_net},
+	{.name = "net", .sub = "capture", .words = "FILE", .summary = "Record the VM's packets to a file (pcap); - is standard output",
+	 .details = "It ends by size, by time, or with Ctrl-C.", .man = "caisson-net.1",
+	 .options = capture_options, .n_options = ARRAY_SIZE(capture_options), .min_words = 1, .max_words = 1,
+	 .run = run_net_capture},
 	{.name = "settings", .sub = "list", .summary = "Show all settings with their ranges", .man = "caisson-settings.1",
 	 .options = format_options, .n_options = ARRAY_SIZE(format_options), .run = run_settings_list},
 	{.name = "settings", .sub = "get", .words = "KEY", .summary = "Show one setting", .man = "caisson-settings.1",
 	 .options = format_options, .n_options = ARRAY_SIZE(format_options), .min_words = 1, .max_words = 1,
 	 .word_kind = WORD_SETTING, .run = run_settings_get},
 	{.name = "settings", .sub = "set", .words = "KEY VALUE [KEY VALUE...]", .summary = "Change settings, all or none",
-	 .details = "A VALUE of memory and disk-size is in MiB or has a unit (4G); 'default' goes back to the default.",
+	 .details = "A VALUE of memory and disk-size is in MiB or has a unit (4G); 'default' goes back to the default. Items of a list\n"
+		    "are separated by commas, or the key is repeated; KEY+=ITEM adds one, KEY-=ITEM takes one away, 'none' empties it:\n"
+		    "  caisson settings set host-access 5432,8000-8100\n"
+		    "  caisson settings set network-rules 'deny any 10.0.0.0/8 name=office' egress allow\n"
+		    "  caisson settings set network-rules+='allow tcp 10.1.2.3 443'\n"
+		    "  caisson settings set dns-domains corp.example=10.0.0.1,10.0.0.2:5353",
 	 .man = "caisson-settings.1", .options = format_options, .n_options = ARRAY_SIZE(format_options), .min_words = 1,
 	 .max_words = COMMAND_WORDS_MAX, .word_kind = WORD_SETTING, .run = run_settings_set},
 	{.name = "version", .summary = "Show the versions of the parts", .man = "caisson.1", .root_allowed = true,

@@ -126,7 +126,11 @@ static void offer_settings(const struct completion *c, const char *key)
 		if (strcmp(key, name) != 0 && strcmp(key, json_text(s, "key", "")) != 0)
 			continue;
 		json_array_foreach(json_object_get(s, "choices"), j, choice)
-			offer(c, output_safe(name, sizeof(name), json_string_value(choice)), NULL);
+			offer(c, output_safe(help, sizeof(help), json_string_value(choice)), NULL);
+		if (!strcmp(name, "host-access"))
+			offer(c, "all", NULL);
+		if (!strcmp(name, "host-access") || !strcmp(json_text(s, "type", ""), "list"))
+			offer(c, "none", NULL);
 		offer(c, "default", "go back to the default");
 	}
 }
@@ -192,9 +196,9 @@ int complete_words(struct cli *cli, char *const *argv, size_t n, bool with_help)
 		offer_commands(&c);
 	} else {
 		r = command_find(argv, before, &command, &fault);
-		if (r == 0)
+		if (r == 0 || (r == 1 && before == 1))
 			offer_subs(&c, argv[0]);
-		else if (r > 0)
+		if (r > 0)
 			offer_arguments(&c, command, argv + r, before - (size_t)r);
 	}
 	printf(":4\n");

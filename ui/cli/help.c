@@ -30,7 +30,7 @@ void help_overview(const struct cli *cli, FILE *f)
 
 		if (!c->summary || (group && c->sub && !strcmp(group, c->name)))
 			continue;
-		group = c->sub ? c->name : NULL;
+		group = c->name;
 		fprintf(f, "  %-12s %s\n", c->name, c->sub ? "List, read and change settings" : c->summary);
 	}
 	fprintf(f, "\n'%s COMMAND --help' tells more about a command.\n", cli->program);

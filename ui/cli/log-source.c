@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 
-const char *const log_source_names[LOG_SOURCES] = {"backend", "machine", "net", "qemu", "console", "vm"};
+const char *const log_source_names[LOG_SOURCES] = {"backend", "machine", "net", "proxy", "qemu", "console", "vm"};
 
 void log_sources_init(struct log_sources *s, int dir_fd)
 {

@@ -11,7 +11,7 @@
 
 #include "ui/cli/log-merge.h"
 
-enum { LOG_SOURCES = 6, LOG_FILE_READ_MAX = 16 << 20 };
+enum { LOG_SOURCES = 7, LOG_FILE_READ_MAX = 16 << 20 };
 
 extern const char *const log_source_names[LOG_SOURCES];
 

@@ -51,6 +51,7 @@ static int no_such(struct fault *fault, const char *what, const char *word, cons
 int command_find(char *const *argv, size_t n, const struct command **ret, struct fault *fault)
 {
 	const char *names[32];
+	const struct command *alone = NULL;
 	bool group = false;
 
 	if (!n)
@@ -61,10 +62,17 @@ int command_find(char *const *argv, size_t n, const struct command **ret, struct
 		if (strcmp(c->name, argv[0]))
 			continue;
 		group |= !!c->sub;
-		if (!c->sub || (n > 1 && !strcmp(c->sub, argv[1]))) {
+		if (!c->sub) {
+			alone = c;
+		} else if (n > 1 && !strcmp(c->sub, argv[1])) {
 			*ret = c;
-			return c->sub ? 2 : 1;
+			return 2;
 		}
+	}
+	/* "net" is a command, and "net capture" another one. */
+	if (alone) {
+		*ret = alone;
+		return 1;
 	}
 	if (group && (n == 1 || argv[1][0] == '-'))
 		return 0;

@@ -25,9 +25,16 @@ static bool in_mib(const json_t *setting)
 
 static const char *format_value(char *dst, size_t size, const json_t *setting, const json_t *value)
 {
-	char human[32];
+	char human[32], item[1024];
+	size_t n = 0;
 
-	if (json_is_string(value))
+	*dst = '\0';
+	for (size_t i = 0; i < json_array_size(value) && n < size; i++)
+		n += (size_t)snprintf(dst + n, size - n, "%s%s", i ? ", " : "",
+				      output_safe(item, sizeof(item), json_string_value(json_array_get(value, i))));
+	if (n)
+		return dst;
+	if (json_is_string(value) && *json_string_value(value))
 		output_safe(dst, size, json_string_value(value));
 	else if (!json_is_integer(value))
 		snprintf(dst, size, "-");
@@ -42,9 +49,14 @@ static const char *format_value(char *dst, size_t size, const json_t *setting, c
 static const char *format_range(char *dst, size_t size, const json_t *setting)
 {
 	const json_t *choices = json_object_get(setting, "choices");
+	const char *type = json_text(setting, "type", "");
 	char safe[64];
 	size_t n = 0;
 
+	if (!strcmp(type, "string") || !strcmp(type, "list")) {
+		snprintf(dst, size, "%s", type[0] == 's' ? "text" : "list");
+		return dst;
+	}
 	if (!json_array_size(choices)) {
 		snprintf(dst, size, "%lld to %lld%s", (long long)json_number(setting, "min", 0),
 			 (long long)json_number(setting, "max", 0), in_mib(setting) ? " MiB" : "");
@@ -60,9 +72,9 @@ static const char *format_range(char *dst, size_t size, const json_t *setting)
 
 static void print_row(const struct cli *cli, const json_t *setting)
 {
-	char name[64], value[64], def[64], range[128], text[256];
+	char name[64], value[256], def[64], range[128], text[256];
 
-	printf("%s%-12s%s %-22s %-22s %s\n", output_style(&cli->out, STYLE_BOLD),
+	printf("%s%-15s%s %-22s %-22s %s\n", output_style(&cli->out, STYLE_BOLD),
 	       output_safe(name, sizeof(name), json_text(setting, "name", "?")), output_style(&cli->out, STYLE_NONE),
 	       format_value(value, sizeof(value), setting, json_object_get(setting, "value")),
 	       format_value(def, sizeof(def), setting, json_object_get(setting, "default")),
@@ -99,7 +111,7 @@ int run_settings_list(struct cli *cli, const struct invocation *inv)
 		putchar('\n');
 		return CLI_OK;
 	}
-	printf("%-12s %-22s %-22s %s\n", "NAME", "VALUE", "DEFAULT", "RANGE");
+	printf("%-15s %-22s %-22s %s\n", "NAME", "VALUE", "DEFAULT", "RANGE");
 	json_array_foreach(json_object_get(all, "settings"), i, setting)
 		print_row(cli, setting);
 	print_pending(cli, json_object_get(all, "needs_restart"));
@@ -138,9 +150,10 @@ int run_settings_get(struct cli *cli, const struct invocation *inv)
 {
 	struct api api = API_INIT;
 	_cleanup_json_ json_t *all = NULL;
-	const json_t *setting, *value;
+	const json_t *setting, *value, *item;
 	bool running = false;
-	char safe[256];
+	char safe[4096];
+	size_t i;
 	int code = ask(cli, &api, &running, &all);
 
 	api_close(&api);
@@ -155,6 +168,10 @@ int run_settings_get(struct cli *cli, const struct invocation *inv)
 		return CLI_OK;
 	}
 	value = json_object_get(setting, "value");
+	json_array_foreach(value, i, item)
+		printf("%s\n", output_safe(safe, sizeof(safe), json_string_value(item)));
+	if (json_is_array(value))
+		return CLI_OK;
 	if (json_is_integer(value))
 		printf("%lld\n", (long long)json_integer_value(value));
 	else
@@ -194,24 +211,101 @@ static json_t *convert(const struct cli *cli, const json_t *setting, const char 
 	return NULL;
 }
 
-/* Reads "KEY VALUE" or "KEY=VALUE" at word *I into CHANGES. Return: CLI_OK or CLI_USAGE. */
+/* What a word does to a list. */
+enum edit { EDIT_SET, EDIT_ADD, EDIT_REMOVE };
+
+/* Length of the first item of TEXT: up to a comma. In dns-domains a comma also stands between the servers of one domain: an
+ * item goes on until the next piece has a '='. */
+static size_t item_len(const json_t *setting, const char *text)
+{
+	size_t len = strcspn(text, ",");
+
+	while (text[len] && !strcmp(json_text(setting, "key", ""), "DnsDomains")) {
+		size_t next = strcspn(text + len + 1, ",");
+
+		if (memchr(text + len + 1, '=', next))
+			break;
+		len += 1 + next;
+	}
+	return len;
+}
+
+/* Takes ITEM out of LIST. Return: false when it is not there. */
+static bool remove_item(json_t *list, const char *item)
+{
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (!strcmp(json_string_value(json_array_get(list, i)), item))
+			return json_array_remove(list, i) == 0;
+	return false;
+}
+
+/* The list BEFORE (NULL: what is set now, or nothing) changed as TEXT says. Return: new value, NULL after a complaint. */
+static json_t *convert_list(const struct cli *cli, const json_t *setting, const json_t *before, const char *text, enum edit edit)
+{
+	json_t *list = before && json_is_array(before) ? json_copy((json_t *)before) :
+		       edit == EDIT_SET ? json_array() : json_copy(json_object_get(setting, "value"));
+
+	if (edit == EDIT_SET && !strcmp(text, "default")) {
+		json_decref(list);
+		return json_null();
+	}
+	if (!strcmp(text, "none"))
+		return list;
+	while (*text) {
+		size_t len;
+		char item[2048];
+
+		text += strspn(text, ", ");
+		len = item_len(setting, text);
+		snprintf(item, sizeof(item), "%.*s", (int)len, text);
+		text += len;
+		if (!*item)
+			continue;
+		if (edit == EDIT_REMOVE && !remove_item(list, item)) {
+			output_error(&cli->out, "%s has no item '%s'.", json_text(setting, "name", "?"), item);
+			json_decref(list);
+			return NULL;
+		}
+		if (edit != EDIT_REMOVE)
+			(void)json_array_append_new(list, json_string(item));
+	}
+	return list;
+}
+
+/* Reads "KEY VALUE", "KEY=VALUE", and for lists "KEY+=VALUE" or "KEY-=VALUE" at word *I into CHANGES. Return: CLI_OK or CLI_USAGE. */
 static int take_pair(const struct cli *cli, const struct invocation *inv, size_t *i, const json_t *all, json_t *changes)
 {
-	const char *word = inv->words[*i], *equals = strchr(word, '=');
-	const json_t *setting = find(cli, all, word, equals ? (size_t)(equals - word) : strlen(word));
+	const char *word = inv->words[*i], *equals = strchr(word, '='), *text, *key;
+	size_t len = equals ? (size_t)(equals - word) : strlen(word);
+	enum edit edit = EDIT_SET;
+	const json_t *setting;
 	json_t *value;
 
+	if (equals && len && (equals[-1] == '+' || equals[-1] == '-')) {
+		edit = equals[-1] == '+' ? EDIT_ADD : EDIT_REMOVE;
+		len--;
+	}
+	setting = find(cli, all, word, len);
 	if (!setting)
 		return CLI_USAGE;
 	if (!equals && *i + 1 >= inv->n_words) {
 		output_error(&cli->out, "The setting '%s' needs a value.", word);
 		return CLI_USAGE;
 	}
-	value = convert(cli, setting, equals ? equals + 1 : inv->words[++*i]);
+	key = json_text(setting, "key", "");
+	text = equals ? equals + 1 : inv->words[++*i];
+	if (!strcmp(json_text(setting, "type", ""), "list")) {
+		value = convert_list(cli, setting, json_object_get(changes, key), text, edit);
+	} else if (edit != EDIT_SET) {
+		output_error(&cli->out, "%s is not a list; set it with '='.", json_text(setting, "name", "?"));
+		value = NULL;
+	} else {
+		value = convert(cli, setting, text);
+	}
 	++*i;
 	if (!value)
 		return CLI_USAGE;
-	if (json_object_set_new(changes, json_text(setting, "key", ""), value) < 0)
+	if (json_object_set_new(changes, key, value) < 0)
 		return cli_failed(cli, NULL, -ENOMEM);
 	return CLI_OK;
 }

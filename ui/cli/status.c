@@ -79,6 +79,28 @@ static void print_vm(const struct cli *cli, const json_t *status)
 	}
 }
 
+static void print_network(const struct cli *cli, const json_t *status)
+{
+	const json_t *net = json_object_get(status, "network");
+	const char *moved = json_text(net, "moved_from", NULL), *overlaps = json_text(net, "overlaps", NULL);
+	const char *proxy = json_text(net, "proxy", "");
+	char line[1024];
+
+	if (!json_is_object(net))
+		return;
+	snprintf(line, sizeof(line), "%s%s%s%s, IPv6 %s, egress %s, %lld published ports%s", json_text(net, "subnet", "?"),
+		 moved ? " (moved from " : "", moved ? moved : "", moved ? ", which a route of this computer overlaps)" : "",
+		 json_flag(net, "ipv6") ? "on" : "off", json_text(net, "egress", "?"), (long long)json_number(net, "ports", 0),
+		 json_flag(net, "linked") ? "" : "; the network process does not run");
+	row(cli, "Network", line);
+	if (overlaps) {
+		snprintf(line, sizeof(line), "overlaps this computer's route to %s; a restart moves it", overlaps);
+		row(cli, "", line);
+	}
+	snprintf(line, sizeof(line), "%s%s%s", json_text(net, "proxy_mode", "?"), *proxy ? ": " : "", proxy);
+	row(cli, "Proxy", line);
+}
+
 static void print_engine(const struct cli *cli, const json_t *status)
 {
 	const json_t *engine = json_object_get(status, "engine"), *context = json_object_get(status, "context");
@@ -124,6 +146,7 @@ static void print_pretty(const struct cli *cli, const json_t *status)
 	if (!off) {
 		print_engine(cli, status);
 		print_vm(cli, status);
+		print_network(cli, status);
 		print_restart(cli, status);
 	}
 	if (json_text(json_object_get(status, "paths"), "log", NULL))
