@@ -7,7 +7,7 @@ SECONDS := 60
 export V
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop deps build image install test test-unit test-style test-security test-process test-vm style bench fuzz clean
+.PHONY: help run stop deps build image install test test-unit test-style test-security test-process test-vm style bench bench-net fuzz clean
 
 help: ## this list
 	@echo 'Caisson: Docker containers in a sealed virtual machine'
@@ -56,6 +56,9 @@ test-vm: ## everything that needs the machine
 
 bench: ## measure, against a baseline in the same run
 	@tools/bench
+
+bench-net: ## the network process against passt and slirp4netns (as root)
+	@tools/bench net
 
 fuzz: ## run every fuzz target for SECONDS=60 each
 	@tools/fuzz '$(SECONDS)'

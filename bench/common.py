@@ -47,6 +47,11 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def cpu_seconds_fine(pid):
+    """Time on a processor of a process with one thread, in nanosecond steps (/proc/PID/schedstat)."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 def memory_kib(pid, *keys):
     """Sum of KEYS (VmRSS, RssAnon, RssFile, RssShmem) of /proc/PID/status in KiB."""
     lines = dict(l.split(":", 1) for l in Path(f"/proc/{pid}/status").read_text().splitlines())

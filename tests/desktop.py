@@ -15,7 +15,7 @@ import subprocess
 import time
 
 ROLES = {"caisson-backend": "backend", "caisson-machine": "machine", "caisson-net": "net",
-         "qemu-system-x86_64": "qemu"}
+         "qemu-system-x86_64": "qemu", "caisson-proxy": "proxy"}
 
 
 def account():
@@ -55,6 +55,13 @@ def cmdline(pid):
 def status_fields(pid):
     """Fields of /proc/PID/status."""
     return dict(re.findall(r"^(\w+):\s*(.*)$", proc(pid, "status").decode(), re.M))
+
+
+def host_address():
+    """An address of this machine that is not loopback, or None."""
+    out = subprocess.run(["ip", "-4", "-o", "addr", "show", "scope", "global"], stdout=subprocess.PIPE, text=True).stdout
+    found = re.search(r"inet ([\d.]+)/", out)
+    return found and found.group(1)
 
 
 def is_alive(pid):
@@ -168,6 +175,8 @@ class Desktop:
             for p in children:
                 argv = live[p][1]
                 role = ROLES.get(os.path.basename(argv[0])) if argv else None
+                if role == "net" and "--role=data" in argv:
+                    role = "net-data"
                 if role:
                     roles[role] = p
             frontier = children

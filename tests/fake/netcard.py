@@ -7,16 +7,16 @@ World makes and ends the namespaces, DataNet one network process with one guest,
 docs/protocol/netctl.md by itself (an oracle beside the C codec). Needs root and /dev/net/tun. Used by the network tests
 and by bench/net.py; never part of a product.
 """
-import array
 import contextlib
+import errno
 import ipaddress
 import os
 import pathlib
-import signal
 import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 
 MAC = "02:ca:15:50:01:02"
@@ -74,7 +74,7 @@ class Netctl:
                 self.ends.append(data[8:])
 
     def config(self, subnet="192.168.65.0", mtu=1500, ipv6=True, dns_filter=0):
-        self.send(CONFIG, struct.pack("<IHBB16s", int(ipaddress.IPv4Address(subnet)), mtu, ipv6, dns_filter, os.urandom(16)))
+        self.send(CONFIG, struct.pack("<IHBB16s", int(ipaddress.IPv4Address(subnet)), mtu, ipv6, dns_filter, b"netcard's secret"))
 
     def rules(self, host=HOST_ALL, ports=(), egress=True, user=()):
         """USER: (name, allow, protocols, network, first, last)."""
@@ -151,9 +151,12 @@ class Netctl:
 
 
 class Space:
-    """A network namespace, alive as long as a process of ours in it."""
+    """A network namespace, alive as long as a process of ours in it; or that of the running process PID."""
 
-    def __init__(self):
+    def __init__(self, pid=None):
+        self.process, self.pid = None, pid
+        if pid:
+            return
         self.process = subprocess.Popen(["unshare", "-n", "sleep", "infinity"], stdin=subprocess.DEVNULL)
         mine = os.readlink("/proc/self/ns/net")
         for _ in range(200):
@@ -190,9 +193,88 @@ class Space:
             os.close(mine)
             os.close(other)
 
+    def serve(self, address, port, handler, udp=False):
+        """A server in the namespace: HANDLER(conn, peer) in a thread for each connection, HANDLER(sock, data, peer) for each
+        datagram. Closed with the returned socket's close()."""
+        with self.inside():
+            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if ":" in address:
+                s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            s.bind((address, port))
+        if not udp:
+            s.listen(4096)
+
+        def loop():
+            with contextlib.suppress(OSError):
+                while True:
+                    if udp:
+                        handler(s, *s.recvfrom(65536))
+                    else:
+                        threading.Thread(target=handler, args=s.accept(), daemon=True).start()
+        threading.Thread(target=loop, daemon=True).start()
+        return s
+
+    def connect(self, address, port, timeout=5):
+        """A TCP connection from within the namespace."""
+        with self.inside():
+            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        s.settimeout(timeout)
+        try:
+            s.connect((address, port))
+        except BaseException:
+            s.close()
+            raise
+        return s
+
+    def dial(self, address, port, timeout=3):
+        """How a connection goes: "open" or the name of the error."""
+        try:
+            self.connect(address, port, timeout).close()
+            return "open"
+        except TimeoutError:
+            return "time-out"
+        except OSError as e:
+            return errno.errorcode.get(e.errno, str(e))
+
+    def datagram(self, address, port, payload=b"ping", timeout=2):
+        """The answer to a UDP datagram, "time-out", or the name of the error."""
+        with self.inside():
+            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        with s:
+            s.settimeout(timeout)
+            # Without RECVERR a socket hears of a refused port only, not of an unreachable host (ip(7)).
+            s.setsockopt(*((socket.IPPROTO_IPV6, 25, 1) if ":" in address else (socket.IPPROTO_IP, 11, 1)))
+            try:
+                s.connect((address, port))
+                s.send(payload)
+                return s.recv(65536)
+            except TimeoutError:
+                return "time-out"
+            except OSError as e:
+                return errno.errorcode.get(e.errno, str(e))
+
     def close(self):
-        self.process.kill()
-        self.process.wait()
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+def echo(conn, peer):
+    """A handler: everything back, then the peer's address is left behind on the server: echo.peers."""
+    echo.peers.append(peer[0])
+    with conn, contextlib.suppress(OSError):
+        while data := conn.recv(1 << 18):
+            conn.sendall(data)
+        conn.shutdown(socket.SHUT_WR)
+
+
+echo.peers = []
+
+
+def echo_datagram(sock, data, peer):
+    echo.peers.append(peer[0])
+    sock.sendto(data, peer)
 
 
 class World:
@@ -203,9 +285,9 @@ class World:
         self.host.run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "up0", "netns", self.lan.pid)
         for space, a, a6 in ((self.host, HOST, HOST6), (self.lan, LAN, LAN6)):
             space.run("sh", "-c", f"ip link set lo up; ip link set up0 up; ip addr add {a}/24 dev up0; ip addr add {a6}/64 dev up0 nodad;"
-                      "sysctl -qw net.ipv4.tcp_congestion_control=reno; sysctl -qw net.ipv4.ping_group_range='0 65535'")
+                      "sysctl -qw net.ipv4.tcp_congestion_control=reno; sysctl -qw net.ipv4.ping_group_range='0 65535' net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
         self.host.run("sh", "-c", f"ip route add default via {LAN}; ip -6 route add default via {LAN6}")
-        self.lan.run("sh", "-c", "ip addr add 203.0.113.10/32 dev lo; ip addr add 2001:db8:77::10/128 dev lo")
+        self.lan.run("sh", "-c", "ip addr add 203.0.113.10/32 dev lo; ip addr add 2001:db8:77::10/128 dev lo nodad")
 
     def close(self):
         self.host.close()
@@ -251,8 +333,11 @@ class DataNet:
         assert ready and struct.unpack("<H", ready[:2])[0] == 1, "no DEVICE_READY: " + self.log()
         return front
 
-    def configure(self, **rules):
+    def configure(self):
         self.link.config(mtu=self.mtu)
+        self.set_rules()
+
+    def set_rules(self, **rules):
         self.link.rules(**rules)
         self.link.host_addrs(HOST, HOST6)
 
@@ -270,8 +355,7 @@ class DataNet:
                 self.guest_pid = int(pathlib.Path(pid_file).read_text())
                 break
             time.sleep(0.02)
-        self.guest = Space.__new__(Space)
-        self.guest.pid = self.guest_pid
+        self.guest = Space(self.guest_pid)
         with contextlib.suppress(AssertionError):
             self.guest.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno")
 

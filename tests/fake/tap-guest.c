@@ -44,6 +44,7 @@ enum {
 	FRAME_PIECES = (FRAME_MAX + PIECE_SIZE - 1) / PIECE_SIZE,
 	BUFFER_SIZE = FRAME_PIECES * PIECE_SIZE,
 	BATCH = 64, /* frames before the other direction gets its turn */
+	OFFLOAD_USO = 0x20 | 0x40, /* TUN_F_USO4 and 6 of linux/if_tun.h, since 6.2 */
 	SKIP = 77,
 };
 
@@ -85,9 +86,12 @@ static int open_tap(const char *name)
 		offload = TUN_F_CSUM;
 		if (front->features & VIRTIO_NET_HOST_TSO4)
 			offload |= TUN_F_TSO4 | TUN_F_TSO6;
+		if (front->features & VIRTIO_NET_HOST_USO)
+			offload |= OFFLOAD_USO;
 	}
 	if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ||
-	    ioctl(fd, TUNSETVNETLE, &little) < 0 || ioctl(fd, TUNSETOFFLOAD, offload) < 0)
+	    ioctl(fd, TUNSETVNETLE, &little) < 0 ||
+	    (ioctl(fd, TUNSETOFFLOAD, offload) < 0 && ioctl(fd, TUNSETOFFLOAD, offload & ~(unsigned int)OFFLOAD_USO) < 0))
 		return -1;
 	return fd;
 }
@@ -127,9 +131,11 @@ static int set_up_link(const struct options *o)
 	    run((const char *[]){"ip", "link", "set", o->name, "address", o->mac, "mtu", o->mtu, "up", NULL});
 	for (unsigned int i = 0; i < o->n_address && !r; i++)
 		if (strcmp(o->address[i], "none") != 0)
-			r = run((const char *[]){"ip", "addr", "add", o->address[i], "dev", o->name, is6(o->address[i]) ? "nodad" : NULL, NULL});
+			r = run((const char *[]){"ip", "addr", "add", o->address[i], "dev", o->name,
+						 is6(o->address[i]) ? "nodad" : NULL, NULL});
 	for (unsigned int i = 0; i < o->n_gateway && !r; i++)
-		r = run((const char *[]){"ip", is6(o->gateway[i]) ? "-6" : "-4", "route", "add", "default", "via", o->gateway[i], "dev", o->name, NULL});
+		r = run((const char *[]){"ip", is6(o->gateway[i]) ? "-6" : "-4", "route", "add", "default", "via",
+					 o->gateway[i], "dev", o->name, NULL});
 	return r;
 }
 
@@ -180,7 +186,8 @@ static bool carry_out(void)
 		if (n <= 0)
 			break;
 		for (size_t off = 0; off < (size_t)n; off += piece, used++)
-			segments[used] = (struct frontend_segment){addr + off, (uint32_t)((size_t)n - off < piece ? (size_t)n - off : piece), false};
+			segments[used] = (struct frontend_segment){
+				addr + off, (uint32_t)((size_t)n - off < piece ? (size_t)n - off : piece), false};
 		head = frontend_add(front, TX, segments, used);
 		if (head < 0)
 			abort();
@@ -258,6 +265,8 @@ static int carry(pid_t child)
 	int child_fd = (int)syscall(SYS_pidfd_open, child, 0);
 
 	for (;;) {
+		bool in = carry_in(), busy = carry_out() || in;
+		/* Asked for room only now: room found by carry_out after this would be slept over. */
 		struct pollfd fds[] = {
 			{tap_fd, tx_room() ? POLLIN : 0, 0},
 			{front->queues[RX].call_fd, POLLIN, 0},
@@ -265,11 +274,9 @@ static int carry(pid_t child)
 			{front->socket_fd, 0, 0},
 			{child_fd, POLLIN, 0},
 		};
-		bool busy = carry_in();
 		uint64_t n;
 		int status;
 
-		busy |= carry_out();
 		if (poll(fds, 5, busy ? 0 : -1) < 0 && errno != EINTR)
 			return 1;
 		for (int i = 1; i < 3; i++)

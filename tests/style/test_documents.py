@@ -49,7 +49,8 @@ def enumerators(header, enum, prefix):
 
 
 @pytest.mark.parametrize("corridor,enum,prefix", [("agent", "agent_type", "AGENT_"), ("agent", "agent_stage", "AGENT_"),
-                                                  ("agent", "agent_cause", "AGENT_"), ("device", "device_type", "DEVICE_")])
+                                                  ("agent", "agent_cause", "AGENT_"), ("device", "device_type", "DEVICE_"),
+                                                  ("proxyctl", "proxyctl_type", "PROXYCTL_")])
 def test_protocol_page_lists_messages(corridor, enum, prefix):
     page = source.ROOT / "docs" / "protocol" / f"{corridor}.md"
     assert page.is_file()

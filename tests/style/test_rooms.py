@@ -52,9 +52,10 @@ def bad_includes(path, text):
         elif room(path) == "helper" and room(parts) == "proto" and parts.name not in (
                 "frame.h", "helper.h", "policy-signature.h"):
             bad.append(f"{name}: the helper uses of proto only frame, helper and policy-signature")
-        elif parts.parts[:2] in (("devices", "net"), ("devices", "fs")) and path.parts[:2] in (
-                ("devices", "net"), ("devices", "fs")) and parts.parts[1] != path.parts[1]:
+        elif room(path) == room(parts) == "devices" and parts.parts[1] != path.parts[1]:
             bad.append(f"{name}: device processes do not share code but devices/vhost")
+        elif path.parts[:2] == ("devices", "proxy") and room(parts) == "devices/vhost":
+            bad.append(f"{name}: the proxy has no business with guest memory")
     return bad
 
 
@@ -88,6 +89,9 @@ def test_include_rule_can_fail():
     assert bad_includes(path("machine/main.c"), '#include "devices/vhost/vring.h"\n')
     assert bad_includes(path("devices/net/main.c"), '#include "devices/fs/node.h"\n')
     assert bad_includes(path("helper/main.c"), '#include "proto/http.h"\n')
+    assert bad_includes(path("devices/net/main.c"), '#include "devices/proxy/conn.h"\n')
+    assert bad_includes(path("devices/proxy/main.c"), '#include "devices/vhost/vring.h"\n')
+    assert not bad_includes(path("devices/proxy/main.c"), '#include "devices/proxy/conn.h"\n')
     assert not bad_includes(path("helper/main.c"), '#include "proto/frame.h"\n')
     assert not bad_includes(path("devices/net/main.c"), '#include "devices/vhost/vring.h"\n')
     assert not bad_includes(path("machine/main.c"), '#include "base/fd.h"\n#include "proto/agent.h"\n')
