@@ -301,6 +301,9 @@ int config_decode(struct config *ret, const struct config_host *host, const char
 	int r = 0;
 
 	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	/* Jansson quotes what stands there: it may be a proxy with its password. */
+	if (!root && strstr(error.text, " near "))
+		*strstr(error.text, " near ") = '\0';
 	if (!root)
 		return fault_set(fault, -EBADMSG, "%s:%d: %s; mend the file or move it away.", name,
 				 error.line > 0 ? error.line : 1, len ? error.text : "the file is empty");

@@ -17,7 +17,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 
-enum { GATHER_US = 300000, DUMP_MAX = 65536, DROP_MAX = 256 };
+enum { GATHER_US = 300000, RETRY_US = 2000000, DUMP_MAX = 65536, DROP_MAX = 256 };
 
 struct host_net {
 	struct host_net_hooks hooks;
@@ -134,7 +134,9 @@ static int on_timer(void *data)
 	net->due = false;
 	if (!now || host_net_read(now) < 0) {
 		log_limited(LOG_WARNING, "the host's addresses and routes cannot be read");
-		return 0;
+		/* What changed is not known yet. */
+		net->due = true;
+		return loop_timer_set(net->timer, RETRY_US);
 	}
 	if (!memcmp(now, &net->state, sizeof(*now)))
 		return 0;

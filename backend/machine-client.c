@@ -2,6 +2,7 @@
 /* machine-client: see the header. A machine that breaks the protocol is killed: it is our own program, so it is damaged. */
 #include "backend/machine-client.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "base/sock.h"
 #include "base/spawn.h"
 
-enum { EOF_GRACE_US = 20000000 };
+enum { EOF_GRACE_US = 20000000, RESULTS_MAX = 2 * NETCTL_PORTS_MAX };
 
 struct machine_client {
 	struct loop *loop;
@@ -22,6 +23,8 @@ struct machine_client {
 	pid_t pid;
 	struct loop_source *source, *child, *timer;
 	struct machine_hooks hooks;
+	size_t first_result, n_results; /* answers about ports that wait for room: the guest decides how many there are */
+	struct { uint32_t id, status; } result[RESULTS_MAX];
 };
 
 static int send_message(struct machine_client *c, const struct machine_message *message)
@@ -70,15 +73,39 @@ static void hang_up(struct machine_client *c, uint64_t grace_us)
 	(void)loop_timer_set(c->timer, grace_us);
 }
 
-static int on_readable(void *data, int fd, uint32_t events)
+/* Answers take at most the quarter of the socket's buffer after which poll says no: a shutdown always finds room. */
+static void send_results(struct machine_client *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+
+	while (c->n_results && poll(&p, 1, 0) == 1 && p.revents & POLLOUT) {
+		struct machine_message message = {.type = MACHINE_PORT_RESULT, .port_result = {c->result[c->first_result].id,
+											       c->result[c->first_result].status}};
+
+		if (send_message(c, &message) == -EAGAIN)
+			break;
+		/* Another error: the machine is gone, which its socket says too. */
+		c->first_result = (c->first_result + 1) % RESULTS_MAX;
+		c->n_results--;
+	}
+	if (c->source)
+		(void)loop_source_set_events(c->source, EPOLLIN | (c->n_results ? EPOLLOUT : 0));
+}
+
+static int on_ready(void *data, int fd, uint32_t events)
 {
 	struct machine_client *c = data;
 	struct machine_message message;
 	struct fault fault = FAULT_INIT;
 	char buf[MACHINE_FRAME_MAX];
 	int passed_fd;
-	ssize_t n = receive(c, buf, &passed_fd);
+	ssize_t n;
 
+	if (events & EPOLLOUT)
+		send_results(c);
+	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return 0;
+	n = receive(c, buf, &passed_fd);
 	if (n == -EAGAIN)
 		return 0;
 	if (n <= 0) {
@@ -165,7 +192,7 @@ int machine_client_start(struct loop *loop, const char *program, const char *hom
 	if (r >= 0)
 		r = loop_add_child(loop, c->pidfd, c->pid, on_child, c, &c->child);
 	if (r >= 0)
-		r = loop_add_fd(loop, c->fd, EPOLLIN, on_readable, c, &c->source);
+		r = loop_add_fd(loop, c->fd, EPOLLIN, on_ready, c, &c->source);
 	if (r >= 0)
 		r = send_message(c, &launch);
 	/* It is gone already: on_child will say so with its exit status. */
@@ -202,9 +229,17 @@ int machine_client_ask_stats(struct machine_client *c)
 
 int machine_client_port_result(struct machine_client *c, uint32_t id, uint32_t status)
 {
-	struct machine_message message = {.type = MACHINE_PORT_RESULT, .port_result = {id, status}};
+	size_t at = (c->first_result + c->n_results) % RESULTS_MAX;
 
-	return send_message(c, &message);
+	if (c->fd < 0)
+		return -ENOTCONN;
+	if (c->n_results == RESULTS_MAX)
+		return -ENOBUFS;
+	c->result[at].id = id;
+	c->result[at].status = status;
+	if (!c->n_results++)
+		send_results(c);
+	return 0;
 }
 
 void machine_client_kill(struct machine_client *c)

@@ -31,6 +31,7 @@ pid_t machine_client_pid(const struct machine_client *client);
 /* Return: 0 or -errno. */
 int machine_client_shutdown(struct machine_client *client, uint32_t deadline_ms, bool force);
 int machine_client_ask_stats(struct machine_client *client);
+/* Waits in order for a machine that is slow to read. Return: 0; -ENOTCONN; -ENOBUFS. */
 int machine_client_port_result(struct machine_client *client, uint32_t id, uint32_t status);
 /* SIGKILL; on_end follows. */
 void machine_client_kill(struct machine_client *client);

@@ -63,7 +63,7 @@ void net_json_add_ports(json_t *o, const struct netctl_port_counts *piece)
 
 	if (!all && json_object_set_new(o, "port_counts", json_object()) == 0)
 		all = json_object_get(o, "port_counts");
-	for (size_t i = 0; i < piece->n; i++) {
+	for (size_t i = 0; i < piece->n && json_object_size(all) < NETCTL_PORTS_MAX; i++) {
 		const struct netctl_port_count *p = &piece->port[i];
 		char id[16];
 

@@ -26,7 +26,12 @@ struct net_query {
 	struct loop_source *timer;
 	struct question *first, **last;
 	enum netctl_what asked; /* 0: nothing is out */
+	uint32_t cursor;	/* of it */
+	unsigned int pieces;	/* of this part so far */
 };
+
+/* More than an honest network process needs for NET_QUERY_ITEMS_MAX items of the smallest pieces. */
+enum { PIECES_MAX = NET_QUERY_ITEMS_MAX / NETCTL_DNS_PIECE_MAX + 8 };
 
 static const struct part {
 	enum net_part part;
@@ -70,6 +75,7 @@ static void get(struct net_query *q, enum netctl_what what, uint32_t cursor)
 		message->get.cursor = cursor;
 		r = net_client_send(q->client, message, -EBADF);
 	}
+	q->cursor = cursor;
 	/* A link that broke in net_client_send has finished the question through net_query_lost already. */
 	if (r < 0 && q->asked == what)
 		finish(q, false);
@@ -87,6 +93,7 @@ static void advance(struct net_query *q)
 			continue;
 		a->left &= ~(unsigned int)parts[i].part;
 		q->asked = parts[i].what;
+		q->pieces = 0;
 		get(q, parts[i].what, 0);
 		return;
 	}
@@ -101,6 +108,8 @@ static int on_timer(void *data)
 		return 0;
 	if (q->asked) {
 		log_limited(LOG_WARNING, "net: the network process does not answer");
+		finish(q, false);
+	} else if (q->first->forgotten) {
 		finish(q, false);
 	} else {
 		advance(q);
@@ -141,7 +150,9 @@ void net_query_message(struct net_query *q, const struct netctl_message *m)
 		if (parts[i].answer != m->type || parts[i].what != q->asked)
 			continue;
 		next = add(q, m);
-		if (next)
+		if (next && (q->first->forgotten || next <= q->cursor || ++q->pieces == PIECES_MAX))
+			finish(q, false);
+		else if (next)
 			get(q, parts[i].what, next);
 		else
 			advance(q);

@@ -101,12 +101,15 @@ static void on_hosts(void *data, const struct netctl_hosts *pieces, size_t n_pie
 	struct network *n = data;
 	int r = net_client_set_hosts(n->client, pieces, n_pieces);
 
+	if (r < 0)
+		log_warning("net: the hosts file could not be told: %s", strerror(-r));
+	r = 0;
 	for (size_t i = 0; i < n_pieces && n->proxy && r >= 0; i++) {
 		fresh(n, NETCTL_HOSTS)->hosts = pieces[i];
 		r = proxy_process_tell(n->proxy, &n->out);
 	}
 	if (r < 0)
-		log_warning("net: the hosts file could not be told: %s", strerror(-r));
+		log_warning("proxy: the hosts file could not be told: %s", strerror(-r));
 }
 
 /* Notes whether a route overlaps the subnet in use; says it when that is new. */
@@ -211,6 +214,7 @@ static void refresh_words(struct network *n)
 
 void network_start(struct network *n)
 {
+	static const struct host_net_state nothing;
 	const struct host_net_hooks host_hooks = {on_host_changed, n};
 	const struct resolver_hooks resolver_hooks = {on_resolvers, on_hosts, n};
 	struct resolver_override override;
@@ -224,8 +228,8 @@ void network_start(struct network *n)
 	start_proxy(n);
 	tell_config(n);
 	tell_rules(n);
-	if (n->host)
-		tell_host_addrs(n, host_net_state(n->host));
+	/* Also when they are not known: the proxy waits for them before it serves. */
+	tell_host_addrs(n, n->host ? host_net_state(n->host) : &nothing);
 	net_settings_override(&n->view->in_force, &override);
 	r = resolver_new(n->config.loop, &resolver_hooks, &override, &n->resolver);
 	if (r < 0)
@@ -352,7 +356,7 @@ static void on_net_message(void *data, const struct netctl_message *m)
 	struct network *n = data;
 
 	if (m->type == NETCTL_CAPTURE_END)
-		log_info("net: a capture has ended after %llu bytes: %s", (unsigned long long)m->capture_end.bytes,
+		log_limited(LOG_INFO, "net: a capture has ended after %llu bytes: %s", (unsigned long long)m->capture_end.bytes,
 			 ends[m->capture_end.why % ARRAY_SIZE(ends)]);
 	net_query_message(n->query, m);
 }

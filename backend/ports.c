@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "backend/port-bind.h"
 #include "base/error.h"
@@ -161,11 +162,15 @@ void ports_open(struct ports *p, const struct port_request *request)
 
 static void drop(struct ports *p, struct port *port)
 {
-	uint32_t id = port->net.id;
+	const struct port gone = *port;
 
-	fd_close(port->fd);
 	*port = p->port[--p->n];
-	p->hooks.removed(p->hooks.data, id);
+	p->hooks.removed(p->hooks.data, gone.net.id);
+	/* The network process has a copy until it has read that: nobody is accepted through that one, and the port can be listened
+	 * on again at once. */
+	if (gone.fd >= 0 && !gone.net.udp)
+		(void)shutdown(gone.fd, SHUT_RDWR);
+	fd_close(gone.fd);
 }
 
 void ports_close(struct ports *p, uint32_t id)

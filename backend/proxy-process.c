@@ -31,8 +31,9 @@ enum {
 	SETTLED_US = 10000000, /* ran that long: the next failure is a new story */
 	TEXT_MAX = 1280,
 };
-enum slot { SLOT_CONFIG, SLOT_RULES, SLOT_HOST_ADDRS, SLOT_RESOLVERS, SLOT_SETTINGS, SLOT_HOSTS,
-		SLOT_MAX = SLOT_HOSTS + HOSTS_PIECES };
+/* Order of sending. Settings come last: with them the proxy begins to serve. */
+enum slot { SLOT_CONFIG, SLOT_RULES, SLOT_HOST_ADDRS, SLOT_RESOLVERS, SLOT_HOSTS, SLOT_SETTINGS = SLOT_HOSTS + HOSTS_PIECES,
+		SLOT_MAX };
 
 struct frame {
 	uint8_t *data; /* malloc'ed, NULL: never told */
@@ -375,7 +376,7 @@ int proxy_process_tell(struct proxy_process *p, const struct netctl_message *mes
 		slot = SLOT_RESOLVERS;
 		break;
 	case NETCTL_HOSTS:
-		for (size_t i = SLOT_HOSTS; message->hosts.first && i < SLOT_MAX; i++)
+		for (size_t i = SLOT_HOSTS; message->hosts.first && i < SLOT_HOSTS + HOSTS_PIECES; i++)
 			drop_frame(&p->frame[i]);
 		p->n_hosts = message->hosts.first ? 0 : p->n_hosts;
 		if (p->n_hosts == HOSTS_PIECES)

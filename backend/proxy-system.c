@@ -35,7 +35,7 @@ struct proxy_system {
 	void *data;
 	int inotify_fd, pipe_fd, pidfd;
 	struct loop_source *watch, *output, *child, *timer;
-	bool asking;
+	bool asking, again; /* again: something changed while it was asked */
 	size_t len;
 	char text[PROXY_DESKTOP_TEXT_MAX];
 };
@@ -84,7 +84,9 @@ static void end_asking(struct proxy_system *s)
 	(void)loop_timer_set(s->timer, UINT64_MAX);
 	if (s->asking)
 		tell_gnome(s);
-	s->asking = false;
+	if (s->asking && s->again)
+		(void)loop_timer_set(s->timer, SETTLE_US);
+	s->asking = s->again = false;
 }
 
 static int on_output(void *data, int fd, uint32_t events)
@@ -226,7 +228,9 @@ static int on_watch(void *data, int fd, uint32_t events)
 			ours = true;
 		at += (ssize_t)(sizeof(*e) + e->len);
 	}
-	if (ours && !s->asking)
+	if (ours && s->asking)
+		s->again = true;
+	else if (ours)
 		(void)loop_timer_set(s->timer, SETTLE_US);
 	return 0;
 }

@@ -157,6 +157,8 @@ static void bad_texts(void **state)
 	/* a secret that does not parse is not repeated */
 	assert_int_equal(decode("{\"ProxyHttp\": \"http://user:hunter2@pro xy:99999\"}"), -EBADMSG);
 	assert_null(strstr(fault.text, "hunter2"));
+	assert_int_equal(decode("{\"ProxyHttp\" \"http://user:hunter2@proxy\"}"), -EBADMSG);
+	assert_null(strstr(fault.text, "hunter2"));
 }
 
 static void good_texts(void **state)

@@ -325,12 +325,53 @@ static void nobody_answers(void **state)
 	assert_false(is_complete());
 }
 
+/* A process that was taken over has no end of pieces, and no end of ports. */
+static void endless_pieces(void **state)
+{
+	const struct net_query_request request = {.parts = NET_PART_PORTS};
+	uint32_t cursor = 0, id = 0;
+
+	link_new();
+	assert_int_equal(net_query_ask(query, &request, &n_done), 0);
+	settle();
+	for (int i = 0; i < 10000 && next(); i++) {
+		fresh(NETCTL_PORT_COUNTS);
+		message.port_counts.n = NETCTL_PORTS_PIECE_MAX;
+		for (unsigned int k = 0; k < message.port_counts.n; k++)
+			message.port_counts.port[k].id = ++id;
+		message.port_counts.next = ++cursor;
+		reply();
+	}
+	assert_int_equal(n_done, 1);
+	assert_false(is_complete());
+	assert_int_equal(json_object_size(json_object_get(last, "port_counts")), NETCTL_PORTS_MAX);
+	/* in circles */
+	assert_int_equal(net_query_ask(query, &request, &n_done), 0);
+	settle();
+	for (int i = 0; i < 10 && next(); i++) {
+		fresh(NETCTL_PORT_COUNTS);
+		message.port_counts.next = 1;
+		reply();
+	}
+	assert_int_equal(n_done, 2);
+	/* for nobody */
+	assert_int_equal(net_query_ask(query, &request, &n_done), 0);
+	settle();
+	net_query_forget(query, &n_done);
+	assert_true(next());
+	fresh(NETCTL_PORT_COUNTS);
+	message.port_counts.next = 1;
+	reply();
+	assert_false(next());
+	assert_int_equal(n_done, 2);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(kept_and_told_again), T(slow_reader), T(never_reads_at_all), T(lying_process), T(pieces_are_put_together),
-		T(nobody_answers),
+		T(nobody_answers), T(endless_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -246,6 +246,22 @@ static void gone_at_once(void **state)
 	assert_int_equal(connect_to("127.0.0.3", free_port), -ECONNREFUSED);
 }
 
+/* The network process has not yet read that the port is gone: it is free all the same, and its copy accepts nobody. */
+static void gone_while_net_is_busy(void **state)
+{
+	_cleanup_close_ int copy = -EBADF;
+
+	name(free_port, 0);
+	assert_int_equal(ask(1, false, "127.0.0.1", free_port), AGENT_PORT_OK);
+	copy = fd_dup(last_fd);
+	assert_true(copy >= 0);
+	ports_close(ports, 1);
+	assert_int_equal(connect_to("127.0.0.1", free_port), -ECONNREFUSED);
+	assert_int_equal(ask(2, false, "127.0.0.1", free_port), AGENT_PORT_OK);
+	assert_int_equal(connect_to("127.0.0.1", free_port), 0);
+	assert_true(accept(copy, NULL, NULL) < 0);
+}
+
 static void binding_setting(void **state)
 {
 	static const struct { enum config_binding binding; const char *asked; uint8_t wide; const char *bound; } cases[] = {
@@ -300,7 +316,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(not_asked_for), T(bad_requests), T(exactly_as_asked), T(ipv6_is_ipv6_only), T(in_use), T(gone_at_once),
-		T(binding_setting), T(privileged),
+		T(gone_while_net_is_busy), T(binding_setting), T(privileged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,9 +166,9 @@ static void test_tells_and_restarts(void **state)
 	assert_true(loop_now_us() - killed < 2000000);
 	assert_int_not_equal(proxy_process_pid(process), first);
 	assert_int_equal(next_type(NULL), NETCTL_RULES);
+	assert_int_equal(next_type(NULL), NETCTL_HOSTS);
 	assert_int_equal(next_type(&got), PROXYCTL_SETTINGS);
 	assert_string_equal(got.settings.https.user, "me");
-	assert_int_equal(next_type(NULL), NETCTL_HOSTS);
 }
 
 static void test_refuses_and_keeps(void **state)

@@ -441,7 +441,9 @@ int net_vnet_check(const struct net_vnet *vnet, const struct net_frame *frame)
 		fits = frame->kind == NET_KIND_TCP && frame->v6;
 		break;
 	case NET_VNET_GSO_UDP_L4:
-		fits = frame->kind == NET_KIND_UDP && vnet->gso_type == NET_VNET_GSO_UDP_L4;
+		/* Each segment becomes a datagram, which costs the same whatever its size. */
+		fits = frame->kind == NET_KIND_UDP && vnet->gso_type == NET_VNET_GSO_UDP_L4 &&
+		       frame->payload_len <= (uint32_t)vnet->gso_size * NET_VNET_SEGMENTS_MAX;
 		break;
 	default:
 		return NET_FRAME_E_OFFLOAD;

@@ -119,6 +119,7 @@ enum net_vnet_gso {
 	NET_VNET_GSO_UDP_L4 = 5, /* either family */
 	NET_VNET_GSO_ECN = 0x80,
 };
+enum { NET_VNET_SEGMENTS_MAX = 128 /* datagrams of one UDP superframe: Linux's UDP_MAX_SEGMENTS */ };
 
 struct net_vnet {
 	uint8_t flags, gso_type;

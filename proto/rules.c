@@ -181,8 +181,8 @@ static bool decide_user(const struct rules *rules, enum rules_proto proto, const
 }
 
 /* The alias and the host's addresses: the setting, then deny rules. */
-static void decide_host(const struct rules *rules, enum rules_proto proto, const struct net_addr *addr, uint16_t port,
-			unsigned int rule, struct rules_verdict *ret)
+static void decide_host(const struct rules *rules, enum rules_proto proto, const struct net_addr *outer, const struct net_addr *addr,
+			uint16_t port, unsigned int rule, struct rules_verdict *ret)
 {
 	static const struct net_addr loopback6 = {{[15] = 1}};
 
@@ -192,7 +192,7 @@ static void decide_host(const struct rules *rules, enum rules_proto proto, const
 	if (rule == RULE_HOST_ALIAS)
 		ret->dial = net_addr_is_v4(addr) ? net_addr4(INADDR_LOOPBACK) : loopback6;
 	if (ret->allow)
-		decide_user(rules, proto, addr, addr, port, true, ret);
+		decide_user(rules, proto, outer, addr, port, true, ret);
 }
 
 void rules_decide(const struct rules *rules, enum rules_proto proto, const struct net_addr *addr, uint16_t port,
@@ -207,7 +207,7 @@ void rules_decide(const struct rules *rules, enum rules_proto proto, const struc
 		/* Only its own spelling opens the host. */
 		ret->rule = RULE_HOST_ALIAS;
 		if (!hidden)
-			decide_host(rules, proto, &judged, port, RULE_HOST_ALIAS, ret);
+			decide_host(rules, proto, addr, &judged, port, RULE_HOST_ALIAS, ret);
 		return;
 	}
 	if (own_address(rules, &judged)) {
@@ -222,7 +222,7 @@ void rules_decide(const struct rules *rules, enum rules_proto proto, const struc
 		return;
 	}
 	if (is_host(rules, &judged) || is_host(rules, addr))
-		decide_host(rules, proto, &judged, port, RULE_HOST_ADDRESS, ret);
+		decide_host(rules, proto, addr, &judged, port, RULE_HOST_ADDRESS, ret);
 	else
 		decide_user(rules, proto, addr, &judged, port, false, ret);
 }

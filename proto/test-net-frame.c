@@ -390,6 +390,12 @@ static void test_offload(void **state)
 	assert_int_equal(net_vnet_check(&uso, &f), NET_FRAME_E_OFFLOAD);
 	assert_int_equal(parse(&f, wrap(false, NET_IP_UDP, 64, udp, sizeof(udp))), 0);
 	assert_int_equal(net_vnet_check(&uso, &f), 0);
+	/* One frame is no more datagrams than a kernel would put into it. */
+	f.payload_len = NET_VNET_SEGMENTS_MAX * 7;
+	uso.gso_size = 7;
+	assert_int_equal(net_vnet_check(&uso, &f), 0);
+	f.payload_len++;
+	assert_int_equal(net_vnet_check(&uso, &f), NET_FRAME_E_OFFLOAD);
 	uso.gso_size = 0;
 	assert_int_equal(net_vnet_check(&uso, &f), NET_FRAME_E_OFFLOAD);
 	uso = (struct net_vnet){.flags = 1, .csum_start = 34, .csum_offset = 16};

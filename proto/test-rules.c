@@ -169,6 +169,15 @@ static void test_host_and_user(void **state)
 	assert_false(decide(RULES_TCP, "192.168.65.254", 23).allow);
 }
 
+/* A deny rule matches the spelling, too, when what is spelt is the host. */
+static void test_host_spelt_otherwise(void **state)
+{
+	add("deny any 64:ff9b::/96 name=no-nat64");
+	assert_true(decide(RULES_TCP, "203.0.113.9", 22).allow);
+	assert_false(decide(RULES_TCP, "64:ff9b::203.0.113.9", 22).allow);
+	assert_false(decide(RULES_TCP, "64:ff9b::203.0.113.8", 22).allow);
+}
+
 static void test_user(void **state)
 {
 	add("deny tcp 10.1.0.0/16 80-90");
@@ -330,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_refused, set_up),	     cmocka_unit_test_setup(test_allowed, set_up),
 		cmocka_unit_test_setup(test_host, set_up),	     cmocka_unit_test_setup(test_host_and_user, set_up),
+		cmocka_unit_test_setup(test_host_spelt_otherwise, set_up),
 		cmocka_unit_test_setup(test_user, set_up),	     cmocka_unit_test_setup(test_families, set_up),
 		cmocka_unit_test_setup(test_resolver, set_up),	     cmocka_unit_test_setup(test_unset, set_up),
 		cmocka_unit_test_setup(test_parse, set_up),	     cmocka_unit_test_setup(test_parse_refused, set_up),

@@ -107,8 +107,11 @@ static int card_reserve(void *data, size_t len, struct wire_room *room)
 		return -EAGAIN;
 	}
 	if (room->capacity >= ROOM_MIN) {
-		if (asked)
+		if (asked) {
+			/* Whoever found nothing before waits for a kick that may not come any more. */
 			vring_suspend_kicks(ring);
+			card->sink->room(card->sink_data);
+		}
 		card->n_rooms++;
 		return 0;
 	}

@@ -63,12 +63,19 @@ static int connect_to(int fd, const struct net_addr *addr, uint16_t port)
 	return r < 0 ? error_errno() : 0;
 }
 
-static enum host_open dial(struct flow *flow, const struct net_addr *addr, int *ret_error)
+static enum host_open dial(struct flow *flow, const struct rules_verdict *verdict, int *ret_error)
 {
+	const struct net_addr *addr = &verdict->dial;
 	int family = net_addr_is_v4(addr) ? AF_INET : AF_INET6;
 	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int r = fd < 0 ? error_errno() : connect_to(fd, addr, flow->key.host_port);
 
+	/* Within the host the answer is there when connect() returns, but it is looked at on the way out: ask again, and
+	 * spare a round. */
+	if (r == -EINPROGRESS && verdict->to_host) {
+		r = connect_to(fd, addr, flow->key.host_port);
+		r = r == -EALREADY ? -EINPROGRESS : r == -EISCONN ? 0 : r;
+	}
 	if (r >= 0 || r == -EINPROGRESS) {
 		flow->fd = fd;
 		return r < 0 ? HOST_OPEN_PENDING : HOST_OPEN_NOW;
@@ -133,7 +140,7 @@ static enum host_open inet_open(void *data, struct flow *flow, int *ret_error)
 		return open_pair(host, flow, ret_error);
 	policy_decide(host->policy, RULES_TCP, &key->host, key->host_port, &verdict);
 	if (verdict.allow)
-		return dial(flow, &verdict.dial, ret_error);
+		return dial(flow, &verdict, ret_error);
 	*ret_error = EACCES;
 	return verdict.rule == RULE_OWN ? HOST_OPEN_REFUSED : HOST_OPEN_UNREACHABLE;
 }

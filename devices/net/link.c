@@ -71,6 +71,7 @@ static void on_config(struct link *link, const struct netctl_config *config)
 	if (link->have_config && (link->last.subnet != config->subnet || link->last.ipv6 != config->ipv6)) {
 		log_info("the card has new addresses: all flows end");
 		tcp_drop_all(card->tcp);
+		udp_drop_all(card->udp);
 	}
 	data_card_configure(card, config);
 	rules->gateway4 = card->gateway4;

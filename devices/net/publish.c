@@ -323,7 +323,8 @@ static int accept_some(struct publish *p, uint32_t index, int max, uint64_t now_
 		if (conn < 0) {
 			int r = error_errno();
 
-			if (r == -EAGAIN) {
+			/* EINVAL: it does not listen any more; asking again would go on for ever. */
+			if (r == -EAGAIN || r == -EINVAL) {
 				*ret_empty = true;
 				break;
 			}

@@ -29,6 +29,7 @@ enum {
 	FILES_OTHER = UDP_FLOWS_MAX + ECHO_FLOWS_MAX + NETCTL_PORTS_MAX + 1024,
 	FILES_OTHER_MIN = 1024,
 	FLOWS_MIN = 64,
+	QUIET_US = 10000000, /* without a frame: the guest's touched pages go back */
 };
 
 static struct {
@@ -48,6 +49,7 @@ static struct {
 	int watch_fd;
 	uint32_t flows_max;
 	uint64_t now_us;
+	uint64_t frames, quiet_us; /* moved so far, and when the card counts as quiet unless more come */
 } net; /* large, and zero until used */
 
 static void set_now(uint64_t now_us)
@@ -223,6 +225,23 @@ static uint64_t next_deadline(void)
 	return earlier(at, capture_deadline(&net.capture));
 }
 
+/* There is always some timer here (advertisements, flows at rest), so the wait for ever that tells the control card that all is
+ * quiet never comes. Return: when to look again. */
+static uint64_t look_quiet(void)
+{
+	uint64_t frames = net.card.stats.rx_packets + net.card.stats.tx_packets;
+
+	if (frames - net.card.trimmed < CARD_TRIM_FRAMES)
+		return UINT64_MAX;
+	if (frames != net.frames)
+		net.quiet_us = net.now_us + QUIET_US;
+	net.frames = frames;
+	if (net.now_us < net.quiet_us)
+		return net.quiet_us;
+	card_quiet(&net.card);
+	return UINT64_MAX;
+}
+
 static int serve(void)
 {
 	int timeout = -1, r = 0;
@@ -231,9 +250,7 @@ static int serve(void)
 		r = loop_step(net.loop, timeout);
 		if (r < 0)
 			break;
-		timeout = one_round() ? 0 : role_wait(next_deadline(), net.now_us);
-		if (timeout < 0)
-			card_quiet(&net.card);
+		timeout = one_round() ? 0 : role_wait(earlier(next_deadline(), look_quiet()), net.now_us);
 	}
 	return r;
 }

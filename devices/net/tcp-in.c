@@ -79,15 +79,18 @@ static void not_opened(struct tcp *tcp, struct flow *flow, const struct net_fram
 	struct icmp_subject subject = {.key = flow->key, .ip_proto = NET_IP_TCP, .tcp_seq = frame->tcp.seq};
 
 	flow_end(&tcp->flows, flow);
+	if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+		/* Our own lack says nothing about the destination. */
+		tcp_refuse(tcp);
+		tcp_send_stray_rst(tcp, frame);
+		return;
+	}
 	if (open == HOST_OPEN_UNREACHABLE && tcp->icmp && tcp->up &&
 	    icmp_error_send(tcp->icmp, error, &subject, tcp->now_us) >= 0) {
 		tcp->stats.unreachable++;
 		return;
 	}
-	if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
-		tcp_refuse(tcp);
-	else
-		tcp->stats.flows_refused++;
+	tcp->stats.flows_refused++;
 	tcp_send_stray_rst(tcp, frame);
 }
 

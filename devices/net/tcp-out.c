@@ -413,9 +413,11 @@ static int turn(struct tcp *tcp, struct flow *flow)
 
 bool tcp_run(struct tcp *tcp)
 {
+	uint64_t begun = tcp->stats.rx_bytes;
+
 	if (!tcp->up || tcp->starved)
 		return false;
-	for (int i = 0; i < TCP_TURNS_PER_ROUND; i++) {
+	for (int i = 0; i < TCP_TURNS_PER_ROUND && tcp->stats.rx_bytes - begun < TCP_BYTES_PER_ROUND; i++) {
 		struct flow *flow = flow_ready_take(&tcp->flows);
 		int r;
 

@@ -32,6 +32,7 @@ enum {
 	TCP_RETRIES_DATA = 15,	   /* nor data: about 9 minutes */
 	TCP_FRAMES_PER_TURN = 4,   /* of one flow before others get theirs */
 	TCP_TURNS_PER_ROUND = 256, /* flows served before rings and sockets are looked at again */
+	TCP_BYTES_PER_ROUND = 256 * 1024, /* the same in bytes: the guest works on these while the next are copied */
 	TCP_PEEK_MIN = 4096,	   /* a quiet flow asks for this much at first */
 	TCP_DUPLICATES = 3,	   /* duplicate acknowledgements that mean loss, RFC 5681 */
 	TCP_MSS_MIN = 88,	   /* a smaller one from the guest counts as this, as Linux does it */

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -137,6 +138,27 @@ static void test_refused_is_refused(void **state)
 
 	refused(&g);
 	assert_int_equal(icmp_error, 0);
+}
+
+/* Out of descriptors: that is ours, not the destination's: RST, counted as refused, and no ICMP about somebody else. */
+static void test_no_descriptors(void **state)
+{
+	struct guest g = stranger(80);
+	struct rlimit before, none;
+	int top = dup(0);
+
+	fd_close(top);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = (rlim_t)top;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	guest_say(&g, NET_SYN, NULL, 0, 60000);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(icmp_error, 0);
+	assert_int_equal(m.n_sent, 1);
+	assert_int_equal(guest_heard(0)->tcp.flags, NET_RST | NET_ACK);
+	assert_int_equal(m.tcp.stats.flows_refused, 1);
+	assert_int_equal(m.tcp.flows.slots.n_used, 0);
 }
 
 static void test_rule_refuses(void **state)
@@ -570,8 +592,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_refused_is_refused), T(test_rule_refuses), T(test_late_answers), T(test_pending), T(test_both_ways),
-		T(test_ip6), T(test_bulk), T(test_bulk_without_offset), T(test_back_pressure), T(test_half_close),
+		T(test_refused_is_refused), T(test_no_descriptors), T(test_rule_refuses), T(test_late_answers), T(test_pending),
+		T(test_both_ways), T(test_ip6), T(test_bulk), T(test_bulk_without_offset), T(test_back_pressure), T(test_half_close),
 		T(test_simultaneous_close), T(test_resets), T(test_urgent_from_guest), T(test_urgent_to_guest),
 		T(test_keep_alive), T(test_dns), T(test_proxy),
 	};

@@ -21,6 +21,7 @@
 #include "base/test.h"
 #include "devices/net/echo.h"
 #include "devices/net/memory-wire.h"
+#include "devices/net/udp-table.h"
 #include "devices/net/watch.h"
 #include "proto/data-card.h"
 
@@ -260,9 +261,11 @@ static void add_port(uint32_t id, int fd)
 static void test_config_again(void **state)
 {
 	struct flow_key key = {net_addr4(0x08080808), net_addr4(0x0a140a03), 53, 40000};
+	struct udp_stats udp;
 	struct flow *flow;
 
 	ready();
+	assert_non_null(udp_flow_new(card.udp, &key));
 	flow = flow_new(&m.tcp.flows, &key);
 	flow->state = FLOW_OPEN;
 	flow->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -271,10 +274,14 @@ static void test_config_again(void **state)
 	message.config = (struct netctl_config){0x0a140a00, 1400, true, NETCTL_DNS_NO_A, {3, 4}};
 	tell(-EBADF);
 	assert_int_equal(m.tcp.flows.slots.n_used, 1);
+	udp_get_stats(card.udp, &udp);
+	assert_int_equal(udp.now, 1);
 	start(NETCTL_CONFIG);
 	message.config = (struct netctl_config){0x0a140b00, 1400, true, NETCTL_DNS_NO_A, {3, 4}};
 	tell(-EBADF);
 	assert_int_equal(m.tcp.flows.slots.n_used, 0);
+	udp_get_stats(card.udp, &udp);
+	assert_int_equal(udp.now, 0);
 	assert_true(net_addr_equal(&policy.rules.gateway4, &card.gateway4));
 }
 

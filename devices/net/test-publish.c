@@ -289,6 +289,20 @@ static void test_no_descriptors(void **state)
 	fd_close(c);
 }
 
+/* A listener that somebody has shut down: nothing can be accepted, and nothing is tried for ever. */
+static void test_listens_no_more(void **state)
+{
+	struct sockaddr_in name;
+	struct netctl_port port = port_of(7);
+	int fd = listener(INADDR_LOOPBACK, &name), copy = dup(fd);
+
+	assert_int_equal(publish_add_consume(p, &port, fd), 0);
+	assert_int_equal(shutdown(copy, SHUT_RDWR), 0);
+	assert_false(go(true));
+	fd_close(copy);
+	publish_remove(p, 7);
+}
+
 /* The backend keeps a copy of every socket: a removed port must not be heard of again, its flows live on. */
 static void test_removed(void **state)
 {
@@ -411,6 +425,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_card_down, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_table_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_descriptors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_listens_no_more, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_removed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fair, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused_descriptors, set_up, tear_down),

@@ -439,6 +439,32 @@ static void test_groups_to_the_guest(void **state)
 		expect(i, bytes + 1400 * i, i == 35 ? 1000 : 1400);
 }
 
+/* What the kernel hands over as a superframe is several datagrams, even when all of it fits where one was expected. */
+static void test_groups_keep_their_boundaries(void **state)
+{
+	unsigned int n = 0;
+
+	meet();
+	if (!m->udp->flows[0].source.gro)
+		skip();
+	for (unsigned int i = 0; i < 20; i++)
+		answer(bytes, 1400);
+	udp_memory_run();
+	assert_true(m->udp->flows[0].source.hint >= UDP_DIRECT_MIN);
+	udp_memory_clear();
+	answer_group(bytes, 1000, 500);
+	answer_group(bytes, 1400, 700);
+	udp_memory_run();
+	for (size_t i = 0; i < m->n_sent; i++) {
+		const struct udp_memory_frame *f = &m->sent[i];
+		uint32_t size = f->vnet.gso_type ? f->vnet.gso_size : f->parsed.payload_len;
+
+		assert_true(size == 500 || size == 700);
+		n += f->parsed.payload_len / size;
+	}
+	assert_int_equal(n, 4);
+}
+
 /* Datagrams that came one by one leave as superframes while they are of one size. */
 static void test_groups_made_here(void **state)
 {
@@ -546,7 +572,17 @@ static void test_many_flows(void **state)
 		listed += (unsigned int)udp_list(m->udp, &cursor, list, 100);
 	while (cursor);
 	assert_int_equal(listed, n + 1);
-	/* Out of descriptors: those never answered make room, the answered one stays. */
+	/* Out of descriptors: those never answered make room, the answered one stays. A refused one has no descriptor to give. */
+	m->refuse = true;
+	key.guest_port = 9;
+	udp_memory_say(&key, "x", 1, 0);
+	m->refuse = false;
+	limit.rlim_cur = (rlim_t)m->udp->flows[n].source.fd; /* none is left below */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	key.guest_port = 10;
+	udp_memory_say(&key, "x", 1, 0);
+	assert_non_null(udp_flow_find(m->udp, UDP_BY_KEY, &key));
+	udp_memory_run();
 	limit.rlim_cur = n / 2;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	for (unsigned int i = 0; i < 100; i++) {
@@ -555,7 +591,7 @@ static void test_many_flows(void **state)
 	}
 	udp_memory_run();
 	udp_get_stats(m->udp, &stats);
-	assert_true(stats.now <= n + 1);
+	assert_true(stats.now <= n + 2);
 	key.guest_port = answered;
 	assert_non_null(udp_flow_find(m->udp, UDP_BY_KEY, &key));
 }
@@ -635,6 +671,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_small_buffers, set_up, tear_down),
 		cmocka_unit_test_prestate_setup_teardown(test_small_buffers, set_up, tear_down, &large),
 		cmocka_unit_test_prestate_setup_teardown(test_groups_to_the_guest, set_up, tear_down, &groups),
+		cmocka_unit_test_prestate_setup_teardown(test_groups_keep_their_boundaries, set_up, tear_down, &groups),
 		cmocka_unit_test_setup_teardown(test_life, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many_flows, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_table_is_full, set_up, tear_down),

@@ -287,7 +287,8 @@ static unsigned int group_of(struct udp *udp, uint32_t number, unsigned int n, s
 		size_t len = udp->in[i].msg_len;
 		struct udp_flow *flow;
 
-		if (!len || len > size)
+		/* A superframe of the kernel has boundaries of its own. */
+		if (!len || len > size || group_size(&udp->in[i].msg_hdr))
 			break;
 		flow = flow_of(udp, number, i);
 		/* A client that is new may have taken the place of the one before. */

@@ -74,7 +74,7 @@ static int open_socket(struct udp *udp, int family)
 	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
 
 	/* Fewer descriptors than flows: as if the table were full. */
-	if (fd < 0 && errno == EMFILE && udp_flow_evict(udp))
+	if (fd < 0 && errno == EMFILE && udp_flow_evict(udp, true))
 		fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
 	return fd < 0 ? error_errno() : fd;
 }

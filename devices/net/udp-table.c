@@ -13,7 +13,7 @@
 #include "base/fd.h"
 #include "devices/net/udp-private.h"
 
-enum { PORT_HANDLE_SHIFT = 60, GENERATION_MASK = 0x0fffffff };
+enum { PORT_HANDLE_SHIFT = 60, GENERATION_MASK = 0x0fffffff, EVICT_STEPS = 256 };
 
 static const struct flow_key *key_of(const struct udp_flow *flow, enum udp_index index)
 {
@@ -112,17 +112,30 @@ void udp_flow_touch(struct udp *udp, struct udp_flow *flow, enum udp_list list)
 	enlist(udp, flow, list);
 }
 
-bool udp_flow_evict(struct udp *udp)
+/* The flow of longest rest on the list of those never answered that has a socket of its own. Return: its number, 0: none. */
+static uint32_t brief_with_socket(const struct udp *udp)
 {
-	uint32_t number = udp->lists[UDP_LIST_REFUSED].head;
+	uint32_t number = udp->lists[UDP_LIST_BRIEF].head;
 
-	if (!number)
+	/* Clients of ports have none; there may be many of them in a row. */
+	for (int i = 0; number && udp->flows[number - 1].source.fd < 0; i++)
+		number = i < EVICT_STEPS ? udp->flows[number - 1].list_next : 0;
+	return number;
+}
+
+bool udp_flow_evict(struct udp *udp, bool socket)
+{
+	uint32_t number = socket ? brief_with_socket(udp) : udp->lists[UDP_LIST_REFUSED].head;
+
+	if (!number && !socket)
 		number = udp->lists[UDP_LIST_BRIEF].head;
-	if (!number) {
+	if (!number && !socket) {
 		number = udp->lists[UDP_LIST_INBOUND].head;
-		if (!number || udp->now_us - udp->flows[number - 1].touched_us < UDP_EVICT_IDLE_US)
+		if (number && udp->now_us - udp->flows[number - 1].touched_us < UDP_EVICT_IDLE_US)
 			return false;
 	}
+	if (!number)
+		return false;
 	udp_flow_end(udp, &udp->flows[number - 1]);
 	return true;
 }
@@ -134,7 +147,7 @@ struct udp_flow *udp_flow_new(struct udp *udp, const struct flow_key *key)
 	uint32_t index;
 
 	if (!table_take(&udp->slots, &handle) &&
-	    (!udp_flow_evict(udp) || !table_take(&udp->slots, &handle))) {
+	    (!udp_flow_evict(udp, false) || !table_take(&udp->slots, &handle))) {
 		udp->stats.refused++;
 		return NULL;
 	}

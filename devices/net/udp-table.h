@@ -132,8 +132,9 @@ void udp_flow_index_client(struct udp *udp, struct udp_flow *flow);
 void udp_flow_end(struct udp *udp, struct udp_flow *flow);
 /* FLOW was used and belongs on LIST. */
 void udp_flow_touch(struct udp *udp, struct udp_flow *flow, enum udp_list list);
-/* Ends the flow of least use to make room. Return: false when there is none that may be ended. */
-bool udp_flow_evict(struct udp *udp);
+/* Ends the flow of least use to make room in the table, or, with SOCKET, for a descriptor: one that has a socket of its own
+ * then. Return: false when there is none that may be ended. */
+bool udp_flow_evict(struct udp *udp, bool socket);
 uint32_t udp_flow_number(const struct udp *udp, const struct udp_flow *flow);
 /* Handles are the watch's. Return: the source, NULL when it is gone. */
 uint64_t udp_handle(const struct udp *udp, uint32_t number);

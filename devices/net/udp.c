@@ -57,14 +57,19 @@ static bool probe_groups(void)
 	return fd >= 0 && !setsockopt(fd, SOL_UDP, UDP_SEGMENT, &size, sizeof(size));
 }
 
+void udp_drop_all(struct udp *udp)
+{
+	for (uint32_t i = 0; i < udp->slots.fresh; i++)
+		if (table_handle(&udp->slots, i))
+			udp_flow_end(udp, &udp->flows[i]);
+}
+
 static void forget_all(struct udp *udp)
 {
 	for (uint32_t i = 0; i < udp->port_slots.fresh; i++)
 		if (table_handle(&udp->port_slots, i))
 			udp_port_remove(udp, &udp->ports[i]);
-	for (uint32_t i = 0; i < udp->slots.fresh; i++)
-		if (table_handle(&udp->slots, i))
-			udp_flow_end(udp, &udp->flows[i]);
+	udp_drop_all(udp);
 	memset(udp, 0, offsetof(struct udp, bounce));
 }
 

@@ -47,6 +47,8 @@ void udp_wire_up(struct udp *udp, const struct wire_caps *caps);
 void udp_wire_down(struct udp *udp);
 /* Ends flows that the rules would judge otherwise now. */
 void udp_rules_changed(struct udp *udp);
+/* Ends every flow; published ports stay. */
+void udp_drop_all(struct udp *udp);
 void udp_now(struct udp *udp, uint64_t now_us);
 /* FRAME is NET_KIND_UDP from the guest to somewhere that is not the card itself; its checksum was checked or is the wire's
  * business (NEEDS_CSUM). Batched until udp_batch_end. */

@@ -63,7 +63,8 @@ ssize_t buffer_read(struct buffer *b, int fd)
 	if (!room)
 		return -ENOBUFS;
 	do {
-		n = recv(fd, b->data + b->end, room, 0);
+		/* Whoever holds the other reference to FD could make it block. */
+		n = recv(fd, b->data + b->end, room, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n > 0) {
 		b->end += (size_t)n;
@@ -78,7 +79,7 @@ ssize_t buffer_read(struct buffer *b, int fd)
 int buffer_write(struct buffer *b, int fd)
 {
 	while (buffer_len(b)) {
-		ssize_t n = send(fd, b->data + b->start, buffer_len(b), MSG_NOSIGNAL);
+		ssize_t n = send(fd, b->data + b->start, buffer_len(b), MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -89,15 +89,11 @@ static int move_all(struct buffer *from, struct buffer *to)
 	return r;
 }
 
-/* HEAD_TEXT goes to the client, then whatever both sides send. */
+/* HEAD_TEXT goes to the client, then whatever both sides send: what is here already follows it (conn's step_flush). */
 static void become_tunnel(struct conn *c, const char *head_text, size_t len)
 {
 	int r = buffer_put(&c->client.out, head_text, len);
 
-	if (r >= 0)
-		r = move_all(&c->server.in, &c->client.out);
-	if (r >= 0)
-		r = move_all(&c->client.in, &c->server.out);
 	c->response_begun = true;
 	if (r < 0)
 		conn_fail(c, 500, "out of memory");
@@ -209,6 +205,8 @@ static int take_head(struct conn *c)
 	}
 	if (head.status == 101) {
 		head_response(&w, &head, HTTP_BODY_RAW, false, c->minor);
+		if (!w.ok)
+			return -ENOMEM;
 		buffer_take(in, (size_t)n);
 		become_tunnel(c, room, w.off);
 		return 1;
@@ -285,6 +283,7 @@ int conn_exchange(struct conn *c)
 		return 0;
 	}
 	(void)shutdown(c->client.fd, SHUT_WR);
+	buffer_done(&c->client.in);
 	conn_set_state(c, CONN_DRAIN, CONN_DRAIN_US);
 	return 0;
 }

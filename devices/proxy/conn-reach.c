@@ -112,6 +112,18 @@ static void dial(struct conn *c, const struct net_addr *addrs, size_t n, uint16_
 
 static void on_lookup(void *data, int r, const struct net_addr *addrs, size_t n);
 
+/* The upstream's addresses are known: N of them. One that turns out to stand on this computer is as near to the host's loopback as
+ * the host alias, so the target's name is judged after all (route_decide could only look at the upstream's name). */
+static void dial_upstream(struct conn *c, const struct net_addr *addrs, size_t n)
+{
+	if (!c->target.is_addr && !c->route.looked_up && route_is_here(&c->proxy->rules, addrs, n, c->route.upstream.port)) {
+		c->route.lookup = true;
+		conn_reach(c);
+		return;
+	}
+	dial(c, addrs, n, c->route.upstream.port);
+}
+
 /* The upstream's own address. */
 static void find_upstream(struct conn *c)
 {
@@ -132,7 +144,7 @@ static void find_upstream(struct conn *c)
 	if (r < 0)
 		fail_lookup(c, r);
 	else if (r)
-		dial(c, addrs, n, u->port);
+		dial_upstream(c, addrs, n);
 }
 
 /* The target's name is known, or need not be. */
@@ -152,7 +164,8 @@ static void on_target(struct conn *c, int r, const struct net_addr *addrs, size_
 		c->route.rule = RULE_EGRESS;
 		return;
 	}
-	if (r < 0 && c->route.lookup_needed) {
+	/* Too many lookups at once are the guest's doing: nothing goes unjudged for that. */
+	if (r < 0 && (c->route.lookup_needed || r == -EBUSY || r == -ENOMEM)) {
 		fail_lookup(c, r);
 		return;
 	}
@@ -170,7 +183,7 @@ static void on_lookup(void *data, int r, const struct net_addr *addrs, size_t n)
 	else if (r < 0)
 		fail_lookup(c, r);
 	else
-		dial(c, addrs, n, c->route.upstream.port);
+		dial_upstream(c, addrs, n);
 	if (c->route.kind == ROUTE_REFUSED)
 		conn_refused(c);
 	conn_run(c);
@@ -187,6 +200,7 @@ void conn_reach(struct conn *c)
 		go_on(c);
 		return;
 	}
+	c->route.looked_up = true;
 	r = resolve_start(c->proxy->resolve, c->target.host, on_lookup, c, addrs, &n, &c->lookup);
 	if (r)
 		on_target(c, r, addrs, n);

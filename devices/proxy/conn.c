@@ -218,14 +218,26 @@ static int start_tunnel(struct conn *c)
 	return relay_start_consume(c->proxy->loop, c->proxy->pool, client_fd, server_fd, on_relay_end, c, &c->relay);
 }
 
+/* What waits for TO, then what FROM had sent behind its head. Return: 0; -errno. */
+static int flush_side(struct conn_side *from, struct conn_side *to)
+{
+	int r = buffer_write(&to->out, to->fd);
+
+	if (r >= 0 && buffer_len(&from->in)) {
+		to->out = from->in;
+		from->in = (struct buffer){0};
+		r = buffer_write(&to->out, to->fd);
+	}
+	return r == -EAGAIN ? 0 : r;
+}
+
 static int step_flush(struct conn *c)
 {
-	int r = buffer_write(&c->client.out, c->client.fd);
+	int r = flush_side(&c->server, &c->client);
 
-	if (r < 0 && r != -EAGAIN)
-		return r;
-	r = buffer_write(&c->server.out, c->server.fd);
-	if (r < 0 && r != -EAGAIN)
+	if (r >= 0)
+		r = flush_side(&c->client, &c->server);
+	if (r < 0)
 		return r;
 	if (buffer_len(&c->client.out) || buffer_len(&c->server.out))
 		return 0;

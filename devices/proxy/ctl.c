@@ -148,15 +148,14 @@ static int on_link(void *data, int fd, uint32_t events)
 		r = take_connection(ctl);
 	if (r >= 0)
 		return 0;
-	log_warning("the link of the network process has ended");
-	ctl->link = loop_source_free(ctl->link);
-	ctl->link_ended = true;
-	return 0;
+	/* Whoever holds the other end ended it (a network process can do that to its successors too): the backend starts us again,
+	 * and with us a link that works. */
+	return log_errno(r, "the link of the network process has ended");
 }
 
 static int open_link(struct ctl *ctl)
 {
-	if (ctl->link || ctl->link_ended || !ctl->has_config || !ctl->has_rules || !ctl->has_hosts || !ctl->has_settings)
+	if (ctl->link || !ctl->has_config || !ctl->has_rules || !ctl->has_hosts || !ctl->has_settings)
 		return 0;
 	return loop_add_fd(ctl->proxy->loop, ctl->link_fd, EPOLLIN, on_link, ctl, &ctl->link);
 }

@@ -13,7 +13,7 @@ struct ctl {
 	struct proxy *proxy;
 	int ctl_fd, link_fd;
 	struct loop_source *ctl, *link; /* link: NULL until all is known, or when it has ended */
-	bool has_config, has_rules, has_hosts, has_settings, has_resolvers, link_ended;
+	bool has_config, has_rules, has_hosts, has_settings, has_resolvers;
 	struct netctl_config config;
 	struct netctl_rules rules;
 	struct netctl_resolvers resolvers;

@@ -355,6 +355,11 @@ static void ask(struct lookup *l)
 		snprintf(name, sizeof(name), "%s.%s", l->name, r->resolvers.search[l->attempt]);
 	else
 		snprintf(name, sizeof(name), "%s", l->name);
+	/* The servers are being replaced, which a question under way would prevent: resolve_servers asks. */
+	if (r->changing) {
+		l->waits = true;
+		return;
+	}
 	c = channel_of(r, name);
 	if (!c->n_servers) {
 		end_lookup(l, -ENETUNREACH);
@@ -380,7 +385,6 @@ void resolve_servers(struct resolve *r, const struct netctl_resolvers *resolvers
 	r->changing = true;
 	for (size_t i = 0; i < CHANNELS; i++)
 		ares_cancel(r->channel[i].ares);
-	r->changing = false;
 	r->resolvers = *resolvers;
 	r->family = filter == NETCTL_DNS_NO_A ? AF_INET6 : filter == NETCTL_DNS_NO_AAAA ? AF_INET : AF_UNSPEC;
 	r->channel[DEFAULT_CHANNEL].n_servers = set_servers(&r->channel[DEFAULT_CHANNEL], resolvers->servers,
@@ -388,6 +392,7 @@ void resolve_servers(struct resolve *r, const struct netctl_resolvers *resolvers
 	for (size_t i = 0; i < resolvers->n_domains && i < NETCTL_DOMAINS_MAX; i++)
 		r->channel[i + 1].n_servers =
 			set_servers(&r->channel[i + 1], resolvers->domains[i].servers, resolvers->domains[i].n_servers, rules);
+	r->changing = false;
 	/* From the start each time: an answer's receiver may end or begin any lookup. */
 	while ((l = first_waiting(r))) {
 		l->waits = false;

@@ -131,16 +131,26 @@ static bool rules_matter(const struct rules *rules)
 	return !rules->egress || rules->n_user;
 }
 
+bool route_is_here(const struct rules *rules, const struct net_addr *addrs, size_t n, uint16_t port)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct rules_verdict verdict;
+
+		rules_decide(rules, RULES_TCP, &addrs[i], port, &verdict);
+		if (verdict.to_host || verdict.rule == RULE_LOOPBACK)
+			return true;
+	}
+	return false;
+}
+
 /* A proxy on this computer stands inside: what it dials is as near to the host's loopback as the host alias. */
 static bool on_this_host(const struct rules *rules, const struct proxyctl_upstream *upstream)
 {
-	struct rules_verdict verdict;
 	struct net_addr addr;
 
 	if (!proxyctl_address_parse(upstream->host, &addr))
 		return !strcmp(upstream->host, "localhost") || ends_in(upstream->host, ".localhost");
-	rules_decide(rules, RULES_TCP, &addr, upstream->port, &verdict);
-	return verdict.to_host || verdict.rule == RULE_LOOPBACK;
+	return route_is_here(rules, &addr, 1, upstream->port);
 }
 
 static void set_direct(struct route *route, const char *why)
@@ -199,6 +209,19 @@ void route_decide(const struct proxyctl_settings *settings, const struct rules *
 	ret->lookup = ret->lookup_needed || (!target->is_addr && (rules_matter(rules) || on_this_host(rules, upstream)));
 }
 
+/* One of the addresses is the alias or the host's own: what is dialled for it means nothing to another computer. */
+static bool names_host(const struct rules *rules, const struct target *target, const struct net_addr *addrs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct rules_verdict verdict;
+
+		rules_decide(rules, RULES_TCP, &addrs[i], target->port, &verdict);
+		if (verdict.allow && verdict.to_host)
+			return true;
+	}
+	return false;
+}
+
 void route_judge(const struct rules *rules, const struct target *target, const struct net_addr *addrs, size_t n,
 		struct route *route)
 {
@@ -209,6 +232,12 @@ void route_judge(const struct rules *rules, const struct target *target, const s
 	if (!n && !route->lookup_needed)
 		return;
 	judge(rules, target, addrs, n, route);
+	/* A SOCKS5 proxy is given an address, and would take "127.0.0.1" for itself. */
+	if (kind == ROUTE_UPSTREAM && route->kind != ROUTE_REFUSED && route->upstream.kind == PROXYCTL_SOCKS5 &&
+	    names_host(rules, target, addrs, n)) {
+		set_direct(route, "the host itself");
+		return;
+	}
 	/* Another resolver may give the upstream another of the name's addresses: all must be allowed. */
 	if (kind == ROUTE_UPSTREAM && route->n_addrs < (asked < ROUTE_ADDRS_MAX ? asked : ROUTE_ADDRS_MAX)) {
 		route->kind = ROUTE_REFUSED;

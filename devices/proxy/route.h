@@ -18,6 +18,7 @@ struct route {
 	unsigned int rule; /* ROUTE_REFUSED */
 	bool lookup;	   /* the target's name must be resolved, then route_judge */
 	bool lookup_needed; /* a name that cannot be resolved is an error; else it is the upstream's affair */
+	bool looked_up;	   /* conn's: that was done */
 	size_t n_addrs;
 	struct net_addr addr[ROUTE_ADDRS_MAX]; /* to dial, allowed */
 	struct proxyctl_upstream upstream;     /* ROUTE_UPSTREAM: a copy, settings may change meanwhile */
@@ -30,5 +31,7 @@ void route_decide(const struct proxyctl_settings *settings, const struct rules *
 /* The addresses of the target's name; N 0: it has none that could be found out. Fills addr, or refuses. */
 void route_judge(const struct rules *rules, const struct target *target, const struct net_addr *addrs, size_t n,
 		struct route *route);
+/* One of the N addresses of an upstream is this computer's. */
+bool route_is_here(const struct rules *rules, const struct net_addr *addrs, size_t n, uint16_t port);
 /* TARGET is on the list. Return: the exclusion, NULL. */
 const struct proxyctl_exclude *route_excluded(const struct proxyctl_settings *settings, const struct target *target);

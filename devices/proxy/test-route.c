@@ -187,6 +187,34 @@ static void test_proxy_on_this_host(void **state)
 	snprintf(settings.https.host, sizeof(settings.https.host), "203.0.113.1");
 	decide("a.test:443");
 	assert_false(route.lookup);
+	/* A name of this computer: conn asks again when its addresses are known. */
+	assert_false(route_is_here(&rules, &(struct net_addr){{[10] = 0xff, 0xff, 203, 0, 113, 1}}, 1, 1));
+	assert_true(route_is_here(&rules, &(struct net_addr){{[10] = 0xff, 0xff, 127, 0, 1, 1}}, 1, 1));
+	rules.n_host_addrs = 1;
+	rules.host_addrs[0] = net_addr4(0xc6336407);
+	assert_true(route_is_here(&rules, rules.host_addrs, 1, 1));
+	rules.host = RULES_HOST_NONE;
+	assert_true(route_is_here(&rules, rules.host_addrs, 1, 1));
+}
+
+/* A name for the host goes there, never to a SOCKS proxy as "127.0.0.1". */
+static void test_names_of_the_host(void **state)
+{
+	struct net_addr addrs[2] = {net_addr4(0xc0a841fe), net_addr4(0xcb007107)};
+
+	settings.https.kind = PROXYCTL_SOCKS5;
+	decide("a.test:443");
+	assert_true(route.lookup_needed);
+	route_judge(&rules, &target, addrs, 1, &route);
+	assert_int_equal(route.kind, ROUTE_DIRECT);
+	assert_int_equal(route.n_addrs, 1);
+	decide("a.test:443");
+	route_judge(&rules, &target, &addrs[1], 1, &route);
+	assert_int_equal(route.kind, ROUTE_UPSTREAM);
+	rules.host = RULES_HOST_NONE;
+	decide("a.test:443");
+	route_judge(&rules, &target, addrs, 2, &route);
+	assert_int_equal(route.kind, ROUTE_REFUSED);
 }
 
 int main(void)
@@ -197,6 +225,7 @@ int main(void)
 		cmocka_unit_test_setup(test_never_upstream, set_up),
 		cmocka_unit_test_setup(test_judging_names, set_up),
 		cmocka_unit_test_setup(test_proxy_on_this_host, set_up),
+		cmocka_unit_test_setup(test_names_of_the_host, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

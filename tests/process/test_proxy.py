@@ -77,7 +77,8 @@ def origin_handle(conn, server):
         "/nothing": b"",
     }
     if path.startswith("/upgrade"):
-        conn.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nfirst")
+        conn.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n" + (
+            b"x" * 100000 if path == "/upgrade-much" else b"first"))
         while (data := conn.recv(4096)):
             conn.sendall(data)
         return
@@ -178,6 +179,13 @@ def test_upgrade(proxy, origin):
     assert got == b"firstearly"
     s.sendall(b"more")
     assert s.recv(100) == b"more"
+    # a server that has more to say behind its 101 than one of our buffers holds
+    s = proxy.connect()
+    s.sendall(f"GET http://{ALIAS}:{origin.port}/upgrade-much HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n".encode())
+    assert read_head(s).startswith(b"HTTP/1.1 101 ")
+    n = 0
+    while n < 100000:
+        n += len(s.recv(1 << 16)) or pytest.fail(f"ended after {n} bytes")
 
 
 def test_answers_that_are_none(proxy, origin):
@@ -471,6 +479,12 @@ def test_a_proxy_on_this_host_is_no_way_to_its_loopback(proxy, closing, echo):
     proxy.tell(d.hosts({"localtest.test": "127.0.0.1", "fine.test": "203.0.113.1"}), d.settings(http_proxy(far.port)))
     assert tunnel(proxy, f"localtest.test:{echo.port}")[1] == 403 and not far.seen
     assert tunnel(proxy, f"fine.test:{echo.port}")[1] == 200 and far.seen
+    # the same under a name of this computer
+    far.seen.clear()
+    proxy.tell(d.hosts({"localtest.test": "127.0.0.1", "fine.test": "203.0.113.1", "mine.test": "127.0.0.1"}),
+               d.settings(http_proxy(far.port, host="mine.test")))
+    assert tunnel(proxy, f"localtest.test:{echo.port}")[1] == 403 and not far.seen
+    assert tunnel(proxy, f"fine.test:{echo.port}")[1] == 200 and far.seen
 
 
 # ---------------------------------------------------------------- resolving
@@ -562,7 +576,7 @@ def test_lookups_are_bounded(proxy, origin):
     address = own_address()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind((address, 0))
-        proxy.tell(d.resolvers([(address, silent.getsockname()[1])]))
+        proxy.tell(d.rules(user=[("no", False, "10.0.0.0/8", 0, 65535)]), d.resolvers([(address, silent.getsockname()[1])]))
         for i in range(11):
             some = [proxy_connect_name(proxy, f"n{i}-{k}.test") for k in range(100)]
             while proxy.stats()["requests"] < 100 * (i + 1):
@@ -571,6 +585,10 @@ def test_lookups_are_bounded(proxy, origin):
                 s.close()
         r = d.Response(proxy_connect_name(proxy, "last.test"))
         assert r.status == 503 and "too many names" in r.reason
+        # a name that a rule of the user is about does not go to an upstream unjudged for that
+        proxy.tell(d.settings(http_proxy(9)))
+        assert "too many names" in tunnel(proxy, "last.test:443")[2]
+        proxy.tell(d.settings())
         assert get(proxy, f"http://{ALIAS}:{origin.port}/").status == 200
         # the same questions are asked again elsewhere when the resolvers change: the cancelled ones end then
         proxy.tell(d.resolvers([]))
@@ -775,6 +793,17 @@ def test_garbage_on_the_link(proxy, origin):
     file = open("/dev/null")
     socket.socket.sendmsg(proxy.link, [b"c"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file.fileno()]))])
     assert get(proxy, f"http://{ALIAS}:{origin.port}/").status == 200
+
+
+@pytest.mark.parametrize("end", [lambda s: s.send(b""), lambda s: s.shutdown(socket.SHUT_RDWR)])
+def test_a_broken_link_ends_it(end):
+    """The network process can break the link for those that come after it: only a new proxy process has a new link."""
+    tmp = d.make_tmp()
+    p = d.Proxy(tmp)
+    end(p.link)
+    assert p.proc.wait(timeout=20) == 1, p.log()
+    p.stop()
+    shutil.rmtree(tmp)
 
 
 @pytest.mark.parametrize("data", [b"x", b"\0" * 8, d.frame(999), d.frame(d.SETTINGS, b"\xff" * 50), d.frame(7, b"\0" * 10),

@@ -164,12 +164,12 @@ def test_pull_through_an_upstream_proxy_with_a_password(vm, trusting, image):
     finally:
         vm.caisson("settings", "set", "proxy", "system", check=True)
         for key in ("proxy-http", "proxy-https"):
-            vm.caisson("settings", "reset", key, check=True)
-    assert vm.docker("pull", "-q", f"host.docker.internal:{trusting}/small:1", timeout=120).returncode == 0
+            vm.caisson("settings", "set", key, "default", check=True)
+    login_and_push(vm, f"host.docker.internal:{trusting}")
     for log in pathlib.Path(vm.state / "log").glob("*"):
         text = log.read_bytes()
         assert PROXY_SECRET.encode() not in text and PASSWORD.encode() not in text, log
-    assert PROXY_SECRET not in vm.caisson("settings", check=True).stdout
+    assert PROXY_SECRET not in vm.caisson("settings", "list", check=True).stdout
 
 
 def test_killed_proxy_returns(vm, trusting, image):
@@ -180,5 +180,4 @@ def test_killed_proxy_returns(vm, trusting, image):
     begin = time.monotonic()
     assert desktop.wait_for(lambda: vm.processes().get("proxy") not in (None, victim), 5, step=0.05)
     assert time.monotonic() - begin < 2.5
-    host = f"host.docker.internal:{trusting}"
-    vm.docker("pull", "-q", f"{host}/small:1", timeout=120)
+    login_and_push(vm, f"host.docker.internal:{trusting}")
