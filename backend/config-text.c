@@ -99,12 +99,15 @@ int config_text_check(enum config_key key, const char *text, size_t len, unsigne
 
 const char *config_text_mask(char *dst, size_t size, const char *url)
 {
-	const char *scheme = strstr(url, "://"), *start = scheme ? scheme + 3 : url;
+	/* The first colon decides: one within a password is no end of a scheme. */
+	const char *first = strchr(url, ':'), *start = first && !strncmp(first, "://", 3) ? first + 3 : url;
 	/* The last @ of all, not of the authority alone: a password with an unescaped / must not slip through. */
 	const char *at = strrchr(start, '@'), *colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
 
 	if (colon)
 		snprintf(dst, size, "%.*s:***%s", (int)(colon - url), url, at);
+	else if (at) /* a user alone may be a token */
+		snprintf(dst, size, "%.*s***%s", (int)(start - url), url, at);
 	else
 		snprintf(dst, size, "%s", url);
 	return dst;

@@ -12,7 +12,8 @@
 #include "base/log.h"
 
 enum { ROUND_MAX = 64 };
-enum slot { SLOT_CONFIG, SLOT_RULES, SLOT_HOST_ADDRS, SLOT_RESOLVERS, SLOT_GUEST_NETS, SLOT_MAX };
+/* In the order in which a fresh process hears them: the rules, last of what they need, open the card. */
+enum slot { SLOT_CONFIG, SLOT_HOST_ADDRS, SLOT_RULES, SLOT_RESOLVERS, SLOT_GUEST_NETS, SLOT_MAX };
 
 struct frame {
 	struct frame *next;

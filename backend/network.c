@@ -443,7 +443,8 @@ int network_new(const struct network_config *config, struct network **ret)
 	if (r >= 0)
 		r = port_names_new(config->loop, n->view->dir->desktop_fd, STATE_PORTS_FILE, &n->names);
 	if (r >= 0)
-		r = ports_new(n->names, &(struct ports_hooks){on_port_result, on_port_added, on_port_removed, n}, &n->ports);
+		r = ports_new(config->loop, n->names, &(struct ports_hooks){on_port_result, on_port_added, on_port_removed, n},
+			      &n->ports);
 	if (r >= 0)
 		r = net_client_new(config->loop, &(struct net_client_hooks){on_linked, on_net_message, on_lost, n}, &n->client);
 	if (r >= 0)

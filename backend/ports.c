@@ -18,28 +18,33 @@ struct port {
 	int fd;
 };
 
+/* Given up: the network process may have its copy until it reads that. */
+struct recent {
+	bool udp;
+	uint16_t port; /* 0: no entry */
+	struct net_addr addr;
+	uint64_t until_us;
+};
+
+/* An open that met a recent port. */
+struct waiting {
+	struct port_request request;
+	uint64_t until_us;
+};
+
 struct ports {
 	const struct port_names *names;
 	struct ports_hooks hooks;
 	enum config_binding binding;
 	uint32_t last_id;
-	size_t n;
+	struct loop_source *timer;
+	size_t n, n_waiting, next_recent;
+	struct waiting waiting[PORTS_WAITING_MAX]; /* first come, first tried */
+	struct recent recent[PORTS_RECENT_MAX];	   /* a ring */
 	struct port port[NETCTL_PORTS_MAX];
 };
 
 static const struct net_addr loopback6 = {{[15] = 1}};
-
-int ports_new(const struct port_names *names, const struct ports_hooks *hooks, struct ports **ret)
-{
-	struct ports *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return trace(-ENOMEM);
-	p->names = names;
-	p->hooks = *hooks;
-	*ret = p;
-	return 0;
-}
 
 void ports_set_binding(struct ports *p, enum config_binding binding)
 {
@@ -87,6 +92,46 @@ static struct port *find(struct ports *p, uint32_t guest_id)
 	return NULL;
 }
 
+static size_t find_waiting(const struct ports *p, uint32_t guest_id)
+{
+	size_t i = 0;
+
+	while (i < p->n_waiting && p->waiting[i].request.id != guest_id)
+		i++;
+	return i;
+}
+
+static void remove_waiting(struct ports *p, size_t i)
+{
+	p->n_waiting--;
+	memmove(&p->waiting[i], &p->waiting[i + 1], (p->n_waiting - i) * sizeof(p->waiting[0]));
+}
+
+static bool meet(const struct recent *recent, const struct netctl_port *port)
+{
+	if (recent->udp != port->udp || recent->port != port->bound_port ||
+	    net_addr_is_v4(&recent->addr) != net_addr_is_v4(&port->bound))
+		return false;
+	return net_addr_equal(&recent->addr, &port->bound) || port_address_kind(&recent->addr) == PORT_ADDRESS_ANY ||
+	       port_address_kind(&port->bound) == PORT_ADDRESS_ANY;
+}
+
+static bool given_up_lately(const struct ports *p, const struct netctl_port *port, uint64_t now_us)
+{
+	for (size_t i = 0; i < PORTS_RECENT_MAX; i++)
+		if (now_us < p->recent[i].until_us && meet(&p->recent[i], port))
+			return true;
+	return false;
+}
+
+/* PORT is ours again: who finds it in use from now on meets somebody who stays. */
+static void forget_recent(struct ports *p, const struct netctl_port *port)
+{
+	for (size_t i = 0; i < PORTS_RECENT_MAX; i++)
+		if (p->recent[i].port && meet(&p->recent[i], port))
+			p->recent[i] = (struct recent){0};
+}
+
 /* Binds ADDR. *RET_FD is -EBADF where a host without IPv6 was asked for all of it. */
 static enum agent_port_status bind_port(const struct port_request *request, const struct net_addr *addr, int *ret_fd)
 {
@@ -111,7 +156,7 @@ static enum agent_port_status decide(struct ports *p, const struct port_request 
 	struct net_addr addr;
 	uint8_t wide;
 
-	if (p->n == NETCTL_PORTS_MAX)
+	if (p->n + p->n_waiting >= NETCTL_PORTS_MAX)
 		return AGENT_PORT_LIMIT;
 	if (!request->id || !request->host_port || !request->target_port || find(p, request->id) ||
 	    target != PORT_ADDRESS_OTHER)
@@ -127,7 +172,8 @@ static enum agent_port_status decide(struct ports *p, const struct port_request 
 	return bind_port(request, &addr, &ret->fd);
 }
 
-void ports_open(struct ports *p, const struct port_request *request)
+/* The end of an open: STATUS is what decide said about it. */
+static void settle(struct ports *p, const struct port_request *request, enum agent_port_status status, struct port *port)
 {
 	static const char *const reasons[AGENT_PORT_STATUS_MAX] = {
 		[AGENT_PORT_IN_USE] = "the port is in use",
@@ -140,8 +186,6 @@ void ports_open(struct ports *p, const struct port_request *request)
 		[AGENT_PORT_UNAVAILABLE] = "the socket cannot be made",
 	};
 	char host[INET6_ADDRSTRLEN], bound[INET6_ADDRSTRLEN];
-	struct port port;
-	enum agent_port_status status = decide(p, request, &port);
 
 	(void)describe(host, &request->host);
 	if (status != AGENT_PORT_OK) {
@@ -150,14 +194,54 @@ void ports_open(struct ports *p, const struct port_request *request)
 		p->hooks.result(p->hooks.data, request->id, status);
 		return;
 	}
-	port.net.id = ++p->last_id;
-	p->port[p->n++] = port;
-	log_limited(LOG_INFO, "ports: %s %s:%u is open%s%s", request->udp ? "udp" : "tcp", describe(bound, &port.net.bound),
-		    request->host_port, port.fd < 0 ? " (this host has no IPv6)" : "",
-		    net_addr_equal(&port.asked, &port.net.bound) ? "" : " (only here, by PortBindingBehavior)");
+	if (port->fd >= 0)
+		forget_recent(p, &port->net);
+	port->net.id = ++p->last_id;
+	p->port[p->n++] = *port;
+	log_limited(LOG_INFO, "ports: %s %s:%u is open%s%s", request->udp ? "udp" : "tcp", describe(bound, &port->net.bound),
+		    request->host_port, port->fd < 0 ? " (this host has no IPv6)" : "",
+		    net_addr_equal(&port->asked, &port->net.bound) ? "" : " (only here, by PortBindingBehavior)");
 	/* Known to the network process before the container is told that it can be reached. */
-	p->hooks.added(p->hooks.data, &port.net, port.fd);
+	p->hooks.added(p->hooks.data, &port->net, port->fd);
 	p->hooks.result(p->hooks.data, request->id, AGENT_PORT_OK);
+}
+
+static int on_retry(void *data)
+{
+	struct ports *p = data;
+	uint64_t now_us = loop_now_us();
+
+	for (size_t i = 0; i < p->n_waiting;) {
+		const struct waiting w = p->waiting[i];
+		enum agent_port_status status;
+		struct port port;
+
+		/* Out of the table while it is decided: the hooks may close or reset. */
+		remove_waiting(p, i);
+		status = decide(p, &w.request, &port);
+		if (status != AGENT_PORT_IN_USE || now_us >= w.until_us) {
+			settle(p, &w.request, status, &port);
+			continue;
+		}
+		memmove(&p->waiting[i + 1], &p->waiting[i], (p->n_waiting++ - i) * sizeof(p->waiting[0]));
+		p->waiting[i++] = w;
+	}
+	return p->n_waiting ? loop_timer_set(p->timer, PORTS_RETRY_US) : 0;
+}
+
+void ports_open(struct ports *p, const struct port_request *request)
+{
+	struct port port;
+	uint64_t now_us = loop_now_us();
+	enum agent_port_status status = AGENT_PORT_UNSUPPORTED;
+
+	if (find_waiting(p, request->id) == p->n_waiting)
+		status = decide(p, request, &port);
+	if (status == AGENT_PORT_IN_USE && p->n_waiting < PORTS_WAITING_MAX && given_up_lately(p, &port.net, now_us) &&
+	    (p->n_waiting || loop_timer_set(p->timer, PORTS_RETRY_US) >= 0))
+		p->waiting[p->n_waiting++] = (struct waiting){*request, now_us + PORTS_WAIT_US};
+	else
+		settle(p, request, status, &port);
 }
 
 static void drop(struct ports *p, struct port *port)
@@ -170,19 +254,26 @@ static void drop(struct ports *p, struct port *port)
 	 * on again at once. */
 	if (gone.fd >= 0 && !gone.net.udp)
 		(void)shutdown(gone.fd, SHUT_RDWR);
+	if (gone.fd >= 0)
+		p->recent[p->next_recent++ % PORTS_RECENT_MAX] =
+			(struct recent){gone.net.udp, gone.net.bound_port, gone.net.bound, loop_now_us() + PORTS_WAIT_US};
 	fd_close(gone.fd);
 }
 
 void ports_close(struct ports *p, uint32_t id)
 {
 	struct port *port = find(p, id);
+	size_t i = find_waiting(p, id);
 
+	if (i < p->n_waiting)
+		remove_waiting(p, i);
 	if (port)
 		drop(p, port);
 }
 
 void ports_reset(struct ports *p)
 {
+	p->n_waiting = 0;
 	while (p->n)
 		drop(p, &p->port[p->n - 1]);
 }
@@ -204,10 +295,31 @@ size_t ports_count(const struct ports *p)
 	return p->n;
 }
 
+int ports_new(struct loop *loop, const struct port_names *names, const struct ports_hooks *hooks, struct ports **ret)
+{
+	struct ports *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return trace(-ENOMEM);
+	p->names = names;
+	p->hooks = *hooks;
+	r = loop_add_timer(loop, on_retry, p, &p->timer);
+	if (r < 0) {
+		free(p);
+		return trace(r);
+	}
+	*ret = p;
+	return 0;
+}
+
 struct ports *ports_free(struct ports *p)
 {
-	for (size_t i = 0; p && i < p->n; i++)
+	if (!p)
+		return NULL;
+	for (size_t i = 0; i < p->n; i++)
 		fd_close(p->port[i].fd);
+	loop_source_free(p->timer);
 	free(p);
 	return NULL;
 }

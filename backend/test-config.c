@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "backend/config-text.h"
 #include "backend/config.h"
 #include "base/fd.h"
 
@@ -213,10 +214,30 @@ static void secrets(void **state)
 	/* what was shown and comes back changes nothing */
 	change_to(CONFIG_PROXY_HTTP, "http://bob:***@proxy.corp:3128");
 	assert_string_equal(shown(CONFIG_PROXY_HTTP, CONFIG_STORE), "http://bob:hunter2@proxy.corp:3128");
+	/* a user alone may be a token */
+	change_to(CONFIG_PROXY_HTTP, "http://TOKEN@proxy.corp:3128");
+	assert_string_equal(shown(CONFIG_PROXY_HTTP, CONFIG_SHOW), "http://***@proxy.corp:3128");
+	change_to(CONFIG_PROXY_HTTP, "http://***@proxy.corp:3128");
+	assert_string_equal(shown(CONFIG_PROXY_HTTP, CONFIG_STORE), "http://TOKEN@proxy.corp:3128");
 	change_to(CONFIG_PROXY_HTTP, "http://proxy.corp:3128");
 	assert_string_equal(shown(CONFIG_PROXY_HTTP, CONFIG_SHOW), "http://proxy.corp:3128");
 	change_to(CONFIG_PROXY_HTTP, "");
 	assert_string_equal(shown(CONFIG_PROXY_HTTP, CONFIG_SHOW), "");
+}
+
+static void masks(void **state)
+{
+	static const char *const rows[][2] = {
+		{"http://TOKEN@h:1", "http://***@h:1"},	      {"TOKEN@h:1", "***@h:1"},
+		{"http://TO@KEN@h", "http://***@h"},	      {"http://u:SE/CRET@h", "http://u:***@h"},
+		{"u:SE://CRET@h", "u:***@h"},		      {"http://:SECRET@h", "http://:***@h"},
+		{"http://h:1", "http://h:1"},		      {"h:1", "h:1"},
+		{"", ""},
+	};
+	char text[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_string_equal(config_text_mask(text, sizeof(text), rows[i][0]), rows[i][1]);
 }
 
 static void find_names(void **state)
@@ -235,7 +256,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_file), cmocka_unit_test(bad_files), cmocka_unit_test(disk_never_shrinks),
 		cmocka_unit_test(small_host), cmocka_unit_test(store_and_load), cmocka_unit_test(bad_texts),
-		cmocka_unit_test(good_texts), cmocka_unit_test(secrets), cmocka_unit_test(find_names),
+		cmocka_unit_test(good_texts), cmocka_unit_test(secrets), cmocka_unit_test(masks), cmocka_unit_test(find_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,9 +13,11 @@
 #include "backend/ports.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/loop.h"
 
 static struct port_names *names;
 static struct ports *ports;
+static struct loop *loop;
 static char dir[32];
 static int dir_fd;
 static uint32_t last_id, n_results, n_added, n_removed;
@@ -80,12 +82,15 @@ static int setup(void **state)
 	last_id = n_results = n_added = n_removed = 0;
 	last_fd = -EBADF;
 	free_port = find_free();
-	return port_names_new(NULL, dir_fd, "ports.json", &names) < 0 || ports_new(names, &hooks, &ports) < 0 ? -1 : 0;
+	if (loop_new(&loop) < 0 || port_names_new(NULL, dir_fd, "ports.json", &names) < 0)
+		return -1;
+	return ports_new(loop, names, &hooks, &ports);
 }
 
 static int teardown(void **state)
 {
 	ports = ports_free(ports);
+	loop = loop_free(loop);
 	names = port_names_free(names);
 	(void)unlinkat(dir_fd, "ports.json", 0);
 	dir_fd = fd_close(dir_fd);
@@ -98,13 +103,19 @@ static void name(uint16_t port, uint8_t wide)
 	port_names_add(names, &(struct port_name){true, wide, port, port});
 }
 
-static int ask(uint32_t id, bool udp, const char *host, uint16_t port)
+static void request_port(uint32_t id, bool udp, const char *host, uint16_t port)
 {
 	struct port_request request = {.id = id, .udp = udp, .host = addr(host), .target = addr("172.17.0.2"), .host_port = port,
 				       .target_port = 80};
-	uint32_t before = n_results;
 
 	ports_open(ports, &request);
+}
+
+static int ask(uint32_t id, bool udp, const char *host, uint16_t port)
+{
+	uint32_t before = n_results;
+
+	request_port(id, udp, host, port);
 	assert_int_equal(n_results, before + 1);
 	assert_int_equal(last_id, id);
 	return last_status;
@@ -262,6 +273,93 @@ static void gone_while_net_is_busy(void **state)
 	assert_true(accept(copy, NULL, NULL) < 0);
 }
 
+static void run_ms(uint64_t ms)
+{
+	for (uint64_t end = loop_now_us() + ms * 1000; loop_now_us() < end;)
+		assert_true(loop_step(loop, 5) >= 0);
+}
+
+/* Opens UDP port ID, gives it up and asks again as ID + 1. Return: the network process's copy. */
+static int close_and_ask_again(uint32_t id, const char *host)
+{
+	int copy;
+	uint32_t before;
+
+	assert_int_equal(ask(id, true, host, free_port), AGENT_PORT_OK);
+	copy = fd_dup(last_fd);
+	assert_true(copy >= 0);
+	ports_close(ports, id);
+	before = n_results;
+	request_port(id + 1, true, host, free_port);
+	run_ms(100);
+	assert_int_equal(n_results, before);
+	return copy;
+}
+
+/* A bound UDP socket cannot be made to let go of its port as a listener can: the next open waits for it. */
+static void udp_while_net_is_busy(void **state)
+{
+	_cleanup_close_ int copy = -EBADF;
+	uint64_t begin;
+
+	name(free_port, 0);
+	copy = close_and_ask_again(1, "127.0.0.1");
+	assert_int_equal(ask(2, true, "127.0.0.1", free_port), AGENT_PORT_UNSUPPORTED); /* an id that waits */
+	copy = fd_close(copy);
+	n_added = 0;
+	begin = loop_now_us();
+	while (!n_added)
+		run_ms(5);
+	assert_true(loop_now_us() - begin < 5 * PORTS_RETRY_US);
+	assert_int_equal(last_id, 2);
+	assert_int_equal(last_status, AGENT_PORT_OK);
+	assert_true(bound_to("127.0.0.1"));
+	/* it is ours again: who asks now is told at once */
+	assert_int_equal(ask(3, true, "127.0.0.1", free_port), AGENT_PORT_IN_USE);
+	assert_int_equal(ports_count(ports), 1);
+}
+
+/* The copy stays: IN_USE after a second, and nothing more. */
+static void udp_wait_ends(void **state)
+{
+	_cleanup_close_ int copy = -EBADF;
+	uint64_t begin = loop_now_us();
+	uint32_t before;
+
+	name(free_port, 0);
+	copy = close_and_ask_again(1, "0.0.0.0");
+	before = n_results;
+	while (n_results == before)
+		run_ms(5);
+	assert_true(loop_now_us() - begin >= PORTS_WAIT_US && loop_now_us() - begin < 2 * PORTS_WAIT_US);
+	assert_int_equal(last_id, 2);
+	assert_int_equal(last_status, AGENT_PORT_IN_USE);
+	/* long given up: somebody else's */
+	assert_int_equal(ask(3, true, "127.0.0.1", free_port), AGENT_PORT_IN_USE);
+	assert_int_equal(ports_count(ports), 0);
+}
+
+/* Let go of while it waits: no answer, and nothing is opened later. */
+static void udp_wait_cancelled(void **state)
+{
+	name(free_port, 0);
+	for (uint32_t id = 1; id <= 3; id += 2) {
+		int copy = close_and_ask_again(id, "127.0.0.1");
+		uint32_t before = n_results;
+
+		if (id == 1)
+			ports_close(ports, id + 1);
+		else
+			ports_reset(ports);
+		fd_close(copy);
+		run_ms(60);
+		assert_int_equal(n_results, before);
+		assert_int_equal(ports_count(ports), 0);
+	}
+	/* and at the end of the process */
+	fd_close(close_and_ask_again(5, "127.0.0.1"));
+}
+
 static void binding_setting(void **state)
 {
 	static const struct { enum config_binding binding; const char *asked; uint8_t wide; const char *bound; } cases[] = {
@@ -316,7 +414,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(not_asked_for), T(bad_requests), T(exactly_as_asked), T(ipv6_is_ipv6_only), T(in_use), T(gone_at_once),
-		T(gone_while_net_is_busy), T(binding_setting), T(privileged),
+		T(gone_while_net_is_busy), T(udp_while_net_is_busy),
+		T(udp_wait_ends), T(udp_wait_cancelled), T(binding_setting), T(privileged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,6 +135,49 @@ int jail_syscalls(const struct jail_rule *rules, size_t n_rules, struct jail_sta
 	return 0;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+static const struct jail_rule sanitizer[] = {
+	{__NR_mmap, "sanitizer", -1, 0},
+	{__NR_munmap, "sanitizer", -1, 0},
+	{__NR_mprotect, "sanitizer", -1, 0},
+	{__NR_madvise, "sanitizer", -1, 0},
+	{__NR_sigaltstack, "sanitizer", -1, 0},
+	{__NR_futex, "sanitizer", -1, 0},
+	{__NR_getpid, "sanitizer", -1, 0},
+	{__NR_gettid, "sanitizer", -1, 0},
+	{__NR_rt_sigprocmask, "sanitizer", -1, 0},
+	{__NR_rt_sigaction, "sanitizer", -1, 0},
+	{__NR_sched_yield, "sanitizer", -1, 0},
+	{__NR_readlink, "sanitizer", -1, 0},
+	{__NR_openat, "sanitizer", -1, 0},
+	{__NR_open, "sanitizer", -1, 0},
+	{__NR_read, "sanitizer", -1, 0},
+	{__NR_tgkill, "sanitizer", -1, 0},
+	{__NR_getrlimit, "sanitizer", -1, 0},
+	{__NR_prlimit64, "sanitizer", -1, 0},
+};
+
+size_t jail_add_sanitizer(struct jail_rule *rules, size_t n, size_t max)
+{
+	const size_t n_own = n;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sanitizer) && n < max; i++) {
+		size_t k = 0;
+
+		while (k < n_own && (rules[k].syscall != sanitizer[i].syscall || rules[k].arg >= 0 || rules[k].more[0].mask))
+			k++;
+		if (k == n_own)
+			rules[n++] = sanitizer[i];
+	}
+	return n;
+}
+#else
+size_t jail_add_sanitizer(struct jail_rule *rules, size_t n, size_t max)
+{
+	return n;
+}
+#endif
+
 void jail_describe(const struct jail_state *state, char *dst, size_t size)
 {
 	/* Said from what was done, not from /proc: the jail has no files. Tests compare it with /proc. */

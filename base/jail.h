@@ -43,5 +43,8 @@ int jail_files(struct jail_state *state);
 int jail_files_dialling(struct jail_state *state);
 /* Several rules for one syscall are or-ed. Return: 0 or -errno. */
 int jail_syscalls(const struct jail_rule *rules, size_t n_rules, struct jail_state *state);
+/* Appends what a sanitizer's run-time needs to report, in a build that has one (only tests run it), to the N rules at RULES, which
+ * have room for MAX. Return: the number then. */
+size_t jail_add_sanitizer(struct jail_rule *rules, size_t n, size_t max);
 /* "uid=1000 caps=0 nnp=1 seccomp=2 landlock=6 syscalls=24" into DST, terminated, cut at SIZE. */
 void jail_describe(const struct jail_state *state, char *dst, size_t size);

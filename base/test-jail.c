@@ -184,9 +184,30 @@ static void test_describe(void **state)
 	assert_non_null(strstr(line, "caps=0 nnp=1 seccomp=2 landlock=6 syscalls=24"));
 }
 
+/* Nothing in a build that is delivered; never a second time what is there, never beyond the room. */
+static void test_sanitizer_rules(void **state)
+{
+	struct jail_rule all[64] = {{__NR_read, "own", -1, 0}, {__NR_mmap, "own", 2, 3}};
+	size_t n = jail_add_sanitizer(all, 2, ARRAY_SIZE(all));
+	unsigned int reads = 0;
+
+	assert_int_equal(jail_add_sanitizer(all, 2, 2), 2);
+#ifdef __SANITIZE_ADDRESS__
+	assert_true(n > 3 && n < ARRAY_SIZE(all));
+	assert_int_equal(jail_add_sanitizer(all, 2, 3), 3);
+	assert_int_equal(all[2].syscall, __NR_mmap); /* one with a condition does not do */
+#else
+	assert_int_equal(n, 2);
+#endif
+	for (size_t i = 0; i < n; i++)
+		reads += all[i].syscall == __NR_read;
+	assert_int_equal(reads, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sanitizer_rules),
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_tcp),

@@ -19,7 +19,11 @@ import netcard as n  # noqa: E402
 SECONDS = float(os.environ.get("CAISSON_BENCH_SECONDS", "2"))
 BUILD = Path(os.environ.get("CAISSON_BUILD", ""))
 PEERS = Path(os.environ.get("CAISSON_BENCH_PEERS", "/nonexistent"))
-IPERF, ECHO = 5299, 5298
+IPERF, ECHO, HELD = 5299, 5298, 5297
+
+
+def tune(guest):
+    guest.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno", "net.ipv4.tcp_max_tw_buckets=100")
 
 
 class Ours:
@@ -28,6 +32,7 @@ class Ours:
     def __init__(self, world, mtu):
         self.net = n.DataNet(world, BUILD / "devices/net/caisson-net", BUILD / "devices/net/tap-guest", mtu=mtu)
         self.guest, self.pid = self.net.guest, self.net.process.pid
+        tune(self.guest)
 
     def close(self):
         self.net.close()
@@ -59,7 +64,7 @@ class Passt:
                 break
             time.sleep(0.05)
         self.guest = n.Space(int(pid_file.read_text()))
-        self.guest.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno")
+        tune(self.guest)
         self.pid = self.process.pid
 
     def close(self):
@@ -78,7 +83,7 @@ class Slirp:
         self.process = world.host.popen("slirp4netns", "--configure", "--disable-dns", f"--mtu={mtu}", "--cidr=192.168.65.0/24", self.space.pid,
                                         "tap0", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(1)
-        self.space.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno")
+        tune(self.space)
         self.guest, self.pid = self.space, self.process.pid
         self.alias = "192.168.65.2"
 
@@ -177,7 +182,7 @@ def idle_flows(world):
         start = c.memory_kib(p.pid, "VmRSS")
         cost = {}
         for held in (10, 10000):
-            holder = p.guest.popen(BUILD / "bench/net-load", "hold", n.ALIAS, ECHO, held, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            holder = p.guest.popen(BUILD / "bench/net-load", "hold", n.ALIAS, HELD, held, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             assert holder.stdout.readline().strip() == b"ready"
             runs = [load(p, "crr", 1000) for _ in range(c.RUNS)]
             bulk = [iperf(p)[2] for _ in range(c.RUNS)]
@@ -239,7 +244,10 @@ def main():
     parts = os.environ.get("CAISSON_BENCH_NET", "1500 65520 flows published").split()
     world = n.World()
     servers = [world.host.popen("iperf3", "-s", "-B", "127.0.0.1", "-p", IPERF, stdout=subprocess.DEVNULL),
-               world.host.popen(BUILD / "bench/net-load", "serve", "127.0.0.1", ECHO)]
+               world.host.popen(BUILD / "bench/net-load", "serve", "127.0.0.1", ECHO),
+               world.host.popen(BUILD / "bench/net-load", "serve", "127.0.0.1", HELD)]
+    # Thousands of connections to one port: without this the search for a free port in TIME_WAIT is what is measured.
+    world.host.run("sysctl", "-qw", "net.ipv4.tcp_max_tw_buckets=100")
     try:
         time.sleep(0.5)
         text = ""

@@ -13,17 +13,9 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-enum { REQUEST_MAX = 256, REPLY_MAX = 8192, TIMEOUT_S = 5 };
+enum { REPLY_MAX = 16384, TIMEOUT_S = 5 };
 
-struct request {
-	size_t len;
-	union {
-		struct nlmsghdr header;
-		uint8_t bytes[REQUEST_MAX];
-	};
-};
-
-static void begin(struct request *q, uint16_t type, uint16_t flags, const void *body, size_t len)
+void rtnl_begin(struct rtnl_request *q, uint16_t type, uint16_t flags, const void *body, size_t len)
 {
 	memset(q, 0, sizeof(*q));
 	q->header.nlmsg_type = type;
@@ -32,12 +24,12 @@ static void begin(struct request *q, uint16_t type, uint16_t flags, const void *
 	q->len = NLMSG_HDRLEN + NLMSG_ALIGN(len);
 }
 
-static void attr(struct request *q, uint16_t type, const void *value, size_t len)
+void rtnl_attr(struct rtnl_request *q, uint16_t type, const void *value, size_t len)
 {
 	struct rtattr *a = (struct rtattr *)(q->bytes + q->len);
 
-	if (q->len > REQUEST_MAX || RTA_SPACE(len) > REQUEST_MAX - q->len) {
-		q->len = REQUEST_MAX + 1;
+	if (q->len > RTNL_REQUEST_MAX || RTA_SPACE(len) > RTNL_REQUEST_MAX - q->len) {
+		q->len = RTNL_REQUEST_MAX + 1;
 		return;
 	}
 	a->rta_type = type;
@@ -46,12 +38,12 @@ static void attr(struct request *q, uint16_t type, const void *value, size_t len
 	q->len += RTA_SPACE(len);
 }
 
-static int ask(int fd, struct request *q)
+int rtnl_ask(int fd, struct rtnl_request *q, rtnl_fn fn, void *data)
 {
 	static uint8_t reply[REPLY_MAX] __attribute__((aligned(NLMSG_ALIGNTO)));
 	static uint32_t seq;
 
-	if (q->len > REQUEST_MAX)
+	if (q->len > RTNL_REQUEST_MAX)
 		return trace(-EMSGSIZE);
 	q->header.nlmsg_len = (uint32_t)q->len;
 	q->header.nlmsg_seq = ++seq;
@@ -65,9 +57,14 @@ static int ask(int fd, struct request *q)
 			continue;
 		if (n <= 0)
 			return trace(n < 0 ? error_errno() : -EIO);
-		for (const struct nlmsghdr *h = (void *)reply; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
-			if (h->nlmsg_seq == seq && h->nlmsg_type == NLMSG_ERROR && h->nlmsg_len >= NLMSG_LENGTH(sizeof(int)))
+		for (const struct nlmsghdr *h = (void *)reply; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+			if (h->nlmsg_seq != seq)
+				continue;
+			if (h->nlmsg_type == NLMSG_ERROR && h->nlmsg_len >= NLMSG_LENGTH(sizeof(int)))
 				return *(const int *)NLMSG_DATA(h);
+			if (fn)
+				fn(data, h);
+		}
 	}
 }
 
@@ -94,12 +91,12 @@ int rtnl_open_watch(uint32_t groups)
 static int change_link(int fd, int index, uint32_t flags, uint16_t type, const void *value, size_t len)
 {
 	struct ifinfomsg info = {.ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = flags, .ifi_change = flags};
-	struct request q;
+	struct rtnl_request q;
 
-	begin(&q, RTM_NEWLINK, 0, &info, sizeof(info));
+	rtnl_begin(&q, RTM_NEWLINK, 0, &info, sizeof(info));
 	if (len)
-		attr(&q, type, value, len);
-	return trace(ask(fd, &q));
+		rtnl_attr(&q, type, value, len);
+	return trace(rtnl_ask(fd, &q, NULL, NULL));
 }
 
 int rtnl_rename(int fd, int index, const char *name)
@@ -121,14 +118,14 @@ int rtnl_add_address4(int fd, int index, uint32_t address, uint8_t prefix_len)
 {
 	struct ifaddrmsg info = {.ifa_family = AF_INET, .ifa_prefixlen = prefix_len, .ifa_index = (uint32_t)index};
 	uint32_t broadcast = htonl(address | ~(~UINT32_C(0) << (32 - prefix_len)));
-	struct request q;
+	struct rtnl_request q;
 
 	address = htonl(address);
-	begin(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof(info));
-	attr(&q, IFA_LOCAL, &address, sizeof(address));
-	attr(&q, IFA_ADDRESS, &address, sizeof(address));
-	attr(&q, IFA_BROADCAST, &broadcast, sizeof(broadcast));
-	return trace(ask(fd, &q));
+	rtnl_begin(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof(info));
+	rtnl_attr(&q, IFA_LOCAL, &address, sizeof(address));
+	rtnl_attr(&q, IFA_ADDRESS, &address, sizeof(address));
+	rtnl_attr(&q, IFA_BROADCAST, &broadcast, sizeof(broadcast));
+	return trace(rtnl_ask(fd, &q, NULL, NULL));
 }
 
 int rtnl_set_default4(int fd, int index, uint32_t gateway)
@@ -136,11 +133,11 @@ int rtnl_set_default4(int fd, int index, uint32_t gateway)
 	struct rtmsg info = {.rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_DHCP,
 			     .rtm_scope = RT_SCOPE_UNIVERSE, .rtm_type = RTN_UNICAST};
 	uint32_t oif = (uint32_t)index;
-	struct request q;
+	struct rtnl_request q;
 
 	gateway = htonl(gateway);
-	begin(&q, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof(info));
-	attr(&q, RTA_GATEWAY, &gateway, sizeof(gateway));
-	attr(&q, RTA_OIF, &oif, sizeof(oif));
-	return trace(ask(fd, &q));
+	rtnl_begin(&q, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof(info));
+	rtnl_attr(&q, RTA_GATEWAY, &gateway, sizeof(gateway));
+	rtnl_attr(&q, RTA_OIF, &oif, sizeof(oif));
+	return trace(rtnl_ask(fd, &q, NULL, NULL));
 }

@@ -38,7 +38,7 @@ int machine_tell_link(void *data, int consume_fd)
 	_cleanup_close_ int fd = consume_fd;
 	int r = send_message(data, &message, &fd);
 
-	/* Without a backend the VM is ending: net goes on as it is. */
+	/* Without a backend the VM is ending: net waits, never configured, until it is stopped. */
 	return r == -ENOTCONN ? 0 : r;
 }
 

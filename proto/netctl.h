@@ -6,7 +6,7 @@
  * backend the other (MACHINE_NET_LINK). Frame: 8-byte header (type u16, version u16, body length u32, little-endian) and a
  * body; descriptors beside it, their number fixed by the table. Each of the first six messages replaces all that
  * was told before. The process serves nothing before its first CONFIG and RULES. Either side ends the connection at the first frame
- * that breaks a rule; a process without a backend closes its published ports and keeps the rest running.
+ * that breaks a rule; a configured process without a backend closes its published ports and ends, the machine starts a fresh one.
  * Pure codec: no I/O, no allocation. Page: docs/protocol/netctl.md.
  */
 #pragma once

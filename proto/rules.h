@@ -22,7 +22,7 @@ enum {
 	RULES_USER_MAX = 64,
 	RULES_NAME_MAX = 32,	   /* with NUL; [a-z0-9-] */
 	RULES_HOST_PORTS_MAX = 32, /* ranges */
-	RULES_HOST_ADDRS_MAX = 128,
+	RULES_HOST_ADDRS_MAX = 512,
 	RULES_RESOLVERS_MAX = 64,
 };
 

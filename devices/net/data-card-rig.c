@@ -156,6 +156,20 @@ void rig_done(void)
 	rig_clear();
 }
 
+int rig_set_up(void **state)
+{
+	rig_init(1500, true);
+	return 0;
+}
+
+int rig_tear_down(void **state)
+{
+	bool right = !rig.wire.n_malformed && !rig.n_dirty;
+
+	rig_done();
+	return right ? 0 : -1;
+}
+
 bool rig_silent(void)
 {
 	return !rig.wire.n_sent && !rig.n_tcp && !rig.n_udp && !rig.n_dns && !rig.n_echo;

@@ -30,6 +30,9 @@ extern const uint8_t rig_host_mac[NET_MAC_LEN], rig_guest_mac[NET_MAC_LEN];
 /* A configured card with MTU whose rings run. */
 void rig_init(uint16_t mtu, bool ipv6);
 void rig_done(void);
+/* Fixture of a test: a card with an MTU of 1500 and IPv6; at the end all that was sent must have been right. Return: 0 or -1. */
+int rig_set_up(void **state);
+int rig_tear_down(void **state);
 /* A frame from the guest, without virtio-net header. Return: as frame_sink.frame. */
 int rig_frame(const uint8_t *frame, size_t len);
 int rig_frame_vnet(const struct net_vnet *vnet, const uint8_t *frame, size_t len);

@@ -32,54 +32,36 @@ enum {
 	ECHO6 = 128,
 };
 
-/* A connected UDP socket of Linux hears nothing of codes 0 and 1, where a program of the host gets the error from send() at once.
- * Their neighbours 6 and 10 give it the same error numbers. */
-static void classify4(int error, bool udp, uint8_t *type, uint8_t *code)
-{
-	*type = UNREACHABLE4;
-	switch (error) {
-	case ECONNREFUSED:
-		*code = PORT4;
-		return;
-	case ENETUNREACH:
-		*code = udp ? NET_UNKNOWN4 : NET4;
-		return;
-	case EACCES:
-	case EPERM:
-		*code = PROHIBITED4;
-		return;
-	case EMSGSIZE:
-		*code = TOO_BIG4;
-		return;
-	case EPROTONOSUPPORT:
-		*code = PROTOCOL4;
-		return;
-	default:
-		*code = udp ? HOST_PROHIBITED4 : HOST4;
-	}
-}
+/* What to say for an error number: type and code in both families. */
+static const struct row {
+	int error;
+	uint8_t type4, code4, type6, code6;
+} rows[] = {
+	{ECONNREFUSED, UNREACHABLE4, PORT4, UNREACHABLE6, PORT6},
+	{ENETUNREACH, UNREACHABLE4, NET4, UNREACHABLE6, NO_ROUTE6},
+	{EACCES, UNREACHABLE4, PROHIBITED4, UNREACHABLE6, PROHIBITED6},
+	{EPERM, UNREACHABLE4, PROHIBITED4, UNREACHABLE6, PROHIBITED6},
+	{EMSGSIZE, UNREACHABLE4, TOO_BIG4, TOO_BIG6, 0},
+	{EPROTONOSUPPORT, UNREACHABLE4, PROTOCOL4, UNREACHABLE6, ADDRESS6},
+	{0, UNREACHABLE4, HOST4, UNREACHABLE6, ADDRESS6}, /* any other */
+};
 
-static void classify6(int error, uint8_t *type, uint8_t *code)
+static void classify(int error, bool v6, bool udp, uint8_t *type, uint8_t *code)
 {
-	*type = UNREACHABLE6;
-	switch (error) {
-	case ECONNREFUSED:
-		*code = PORT6;
+	const struct row *row = rows;
+
+	while (row->error && row->error != error)
+		row++;
+	*type = v6 ? row->type6 : row->type4;
+	*code = v6 ? row->code6 : row->code4;
+	if (v6 || !udp)
 		return;
-	case ENETUNREACH:
-		*code = NO_ROUTE6;
-		return;
-	case EACCES:
-	case EPERM:
-		*code = PROHIBITED6;
-		return;
-	case EMSGSIZE:
-		*type = TOO_BIG6;
-		*code = 0;
-		return;
-	default:
-		*code = ADDRESS6;
-	}
+	/* A connected UDP socket of Linux hears nothing of codes 0 and 1, where a program of the host gets the error from send() at
+	 * once. Their neighbours 6 and 10 give it the same error numbers. */
+	if (*code == NET4)
+		*code = NET_UNKNOWN4;
+	else if (*code == HOST4)
+		*code = HOST_PROHIBITED4;
 }
 
 /* The first bytes of the packet as the guest must have sent it. */
@@ -135,10 +117,7 @@ int icmp_error_send(struct icmp_error *ctx, int error, const struct icmp_subject
 
 	if (over_rate(ctx, now_us))
 		return -EAGAIN;
-	if (v6)
-		classify6(error, &out.type, &out.code);
-	else
-		classify4(error, subject->ip_proto == NET_IP_UDP, &out.type, &out.code);
+	classify(error, v6, subject->ip_proto == NET_IP_UDP, &out.type, &out.code);
 	head = net_frame_build_icmp(frame, &out, net_sum(0, text, n));
 	memcpy(frame + head, text, n);
 	return wire_send(ctx->wire, ctx->wire_data, frame, head + n) < 0 ? -EAGAIN : 0;

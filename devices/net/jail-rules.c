@@ -44,27 +44,6 @@ static const struct jail_rule common[] = {
 	{__NR_restart_syscall, "go on after a stop", -1, 0},
 	{__NR_geteuid, "the line that describes this jail", -1, 0},
 	{__NR_exit_group, "end", -1, 0},
-#ifdef __SANITIZE_ADDRESS__
-	/* Only in a build that tests run; the run-time needs them to report. */
-	{__NR_mmap, "sanitizer", -1, 0},
-	{__NR_munmap, "sanitizer", -1, 0},
-	{__NR_mprotect, "sanitizer", -1, 0},
-	{__NR_madvise, "sanitizer", -1, 0},
-	{__NR_sigaltstack, "sanitizer", -1, 0},
-	{__NR_futex, "sanitizer", -1, 0},
-	{__NR_getpid, "sanitizer", -1, 0},
-	{__NR_gettid, "sanitizer", -1, 0},
-	{__NR_rt_sigprocmask, "sanitizer", -1, 0},
-	{__NR_rt_sigaction, "sanitizer", -1, 0},
-	{__NR_sched_yield, "sanitizer", -1, 0},
-	{__NR_readlink, "sanitizer", -1, 0},
-	{__NR_openat, "sanitizer", -1, 0},
-	{__NR_open, "sanitizer", -1, 0},
-	{__NR_read, "sanitizer", -1, 0},
-	{__NR_tgkill, "sanitizer", -1, 0},
-	{__NR_getrlimit, "sanitizer", -1, 0},
-	{__NR_prlimit64, "sanitizer", -1, 0},
-#endif
 };
 
 static const struct jail_rule control[] = {
@@ -120,8 +99,9 @@ static size_t join(const struct jail_rule *own, size_t n_own, const struct jail_
 
 	_Static_assert(ARRAY_SIZE(common) + ARRAY_SIZE(data) <= JAIL_RULES_MAX / 2, "room for the library's");
 	n = append(rules, n, own, n_own);
+	n = append(rules, n, vhost_jail_rules, vhost_n_jail_rules);
 	*ret = rules;
-	return append(rules, n, vhost_jail_rules, vhost_n_jail_rules);
+	return jail_add_sanitizer(rules, n, JAIL_RULES_MAX);
 }
 
 size_t jail_rules_control(const struct jail_rule **ret)

@@ -186,14 +186,17 @@ static int take_one(struct link *link)
 	if (n == -EAGAIN)
 		return 1;
 	if (n <= 0) {
-		log_warning("the backend is gone or talks nonsense (error %d); published ports are closed", n ? (int)-n : EPIPE);
+		bool gone = !n || n == -ECONNRESET || n == -EPIPE;
+
+		link->reason = gone ? "the backend is gone" : "the backend's frame is too long or cannot be read";
 		return n ? (int)n : -EPIPE;
 	}
 	r = netctl_decode(&incoming, NETCTL_TO_NET, frame, (size_t)n, n_fds);
 	if (r < 0) {
 		if (n_fds)
 			fd_close(fd);
-		return log_errno(r, "published ports are closed, a frame of %zd bytes from the backend is wrong", n);
+		link->reason = "a frame of the backend breaks a rule";
+		return log_errno(r, "a frame of %zd bytes from the backend is wrong", n);
 	}
 	apply(link, &incoming, fd);
 	return 0;
@@ -208,7 +211,14 @@ static int on_readable(void *data, int fd, uint32_t events)
 		r = take_one(link);
 	if (r < 0)
 		link_stop(link);
-	return 0; /* the card goes on without it */
+	if (r < 0 && !link_is_over(link))
+		log_warning("%s before it told all there is to know", link->reason);
+	return 0; /* role-data asks link_is_over */
+}
+
+bool link_is_over(const struct link *link)
+{
+	return link->ended && link->config.card->policy->configured;
 }
 
 void link_run(struct link *link)

@@ -2,8 +2,9 @@
 /*
  * link: the socket to the backend: its settings go to the parts of the data card, its questions get answers.
  *
- * States: CONNECTED; ENDED (the backend is gone or broke a rule: published ports and a capture ended, all else goes on
- * with what was told). Never waits: an answer that the backend does not read is dropped. Who may call it: role-data.
+ * States: CONNECTED; ENDED (the backend is gone or broke a rule: published ports and a capture ended; role-data ends a process
+ * that was configured, so that the machine starts one that is told the rules of now). Never waits: an answer that the backend
+ * does not read is dropped. Who may call it: role-data.
  */
 #pragma once
 
@@ -36,6 +37,7 @@ struct link {
 	struct link_config config;
 	struct loop_source *source;
 	bool ended, have_config, have_rules;
+	const char *reason; /* why it ended */
 	struct netctl_config last;
 	struct report report;
 };
@@ -46,3 +48,6 @@ int link_start(struct link *link, const struct link_config *config, uint64_t now
 void link_run(struct link *link);
 /* Closes the socket and what hangs on it. */
 void link_stop(struct link *link);
+/* The link of a configured process has ended: nobody can tell it new rules. One that was never configured serves nothing and
+ * waits for the machine to end it. */
+bool link_is_over(const struct link *link);

@@ -246,7 +246,7 @@ static int serve(void)
 {
 	int timeout = -1, r = 0;
 
-	while (r >= 0 && !net.card.ended && !net.control.ended) {
+	while (r >= 0 && !net.card.ended && !net.control.ended && !link_is_over(&net.link)) {
 		r = loop_step(net.loop, timeout);
 		if (r < 0)
 			break;
@@ -273,5 +273,9 @@ int role_data(void)
 	log_info("ready: up to %u TCP flows, %u UDP, %u pings, %u published ports%s", net.flows_max, UDP_FLOWS_MAX,
 		 ECHO_FLOWS_MAX, NETCTL_PORTS_MAX,
 		 net.flows_max < FLOW_MAX ? "; the hard limit of open files allows no more" : "");
-	return role_ended(serve(), &net.card);
+	r = serve();
+	if (r < 0 || net.card.ended || net.control.ended)
+		return role_ended(r, &net.card);
+	log_info("%s, ending", net.link.reason);
+	return 0;
 }

@@ -12,20 +12,6 @@
 static uint8_t frame[2048];
 static const uint16_t mtus[] = {68, 576, 1280, 1500, 65520};
 
-static int set_up(void **state)
-{
-	rig_init(1500, true);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	assert_int_equal(rig.wire.n_malformed, 0);
-	assert_int_equal(rig.n_dirty, 0);
-	rig_done();
-	return 0;
-}
-
 /* Search domains as long as they can be. */
 static void fill_search(void)
 {
@@ -425,7 +411,7 @@ static void test_no_buffers(void **state)
 	assert_int_equal(rig.wire.n_rooms, 0);
 }
 
-#define RIGGED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define RIGGED(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
 
 int main(void)
 {

@@ -15,20 +15,6 @@
 
 static uint8_t frame[70000], l4[66000];
 
-static int set_up(void **state)
-{
-	rig_init(1500, true);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	assert_int_equal(rig.wire.n_malformed, 0);
-	assert_int_equal(rig.n_dirty, 0);
-	rig_done();
-	return 0;
-}
-
 static size_t build(bool v6, uint8_t proto, const struct net_addr *to, size_t l4_len, bool sum)
 {
 	struct rig_packet p = {.v6 = v6, .src = v6 ? rig.card.guest6 : rig.card.guest4, .dst = *to, .proto = proto, .l4 = l4,
@@ -311,7 +297,7 @@ static void test_bits(void **state)
 	}
 }
 
-#define RIGGED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define RIGGED(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
 
 int main(void)
 {

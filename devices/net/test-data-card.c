@@ -13,20 +13,6 @@ static const uint8_t tcp_syn[20] = {0x10, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50
 static const uint8_t udp_hi[10] = {0x10, 0, 0, 99, 0, 10, 0, 0, 'h', 'i'};
 static const uint8_t echo4[12] = {8, 0, 0, 0, 1, 2, 0, 3, 'p', 'i', 'n', 'g'}, echo6[12] = {128, 0, 0, 0, 1, 2, 0, 3, 'p', 'i', 'n', 'g'};
 
-static int set_up(void **state)
-{
-	rig_init(1500, true);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	assert_int_equal(rig.wire.n_malformed, 0);
-	assert_int_equal(rig.n_dirty, 0);
-	rig_done();
-	return 0;
-}
-
 static struct net_addr outside(bool v6)
 {
 	return v6 ? (struct net_addr){{0x26, 0, [15] = 5}} : net_addr4(0x08080808);
@@ -497,7 +483,7 @@ static void test_guest6(void **state)
 	assert_memory_equal(&rig.card.guest6, &want, sizeof(want)); /* DATA_GUEST6_TEXT */
 }
 
-#define RIGGED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define RIGGED(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
 
 int main(void)
 {

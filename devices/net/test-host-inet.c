@@ -78,7 +78,7 @@ static int set_up(void **state)
 	m.tcp.host = &host_inet_ops;
 	m.tcp.host_data = &inet;
 	m.tcp.icmp = &icmp;
-	verdict = (struct rules_verdict){.allow = true};
+	verdict = (struct rules_verdict){.allow = true, .to_host = true};
 	icmp_error = icmp_result = 0;
 	dns_fd = listener = peer = -EBADF;
 	return 0;
@@ -269,6 +269,7 @@ static void test_ip6(void **state)
 {
 	struct guest g;
 
+	verdict.to_host = false; /* as if far away: the answer comes as an event */
 	set_up_listener(AF_INET6);
 	g = stranger(port);
 	g.from = (struct net_addr){DATA_PREFIX6};

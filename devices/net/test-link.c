@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test-link: the backend's frames and what they change; what a broken link takes away and what it leaves.
+ * test-link: the backend's frames and what they change; what a broken link takes away, and when it is the end.
  */
 #include "devices/net/link.h"
 
@@ -399,7 +399,7 @@ static void test_capture(void **state)
 	fd_close(null);
 }
 
-/* The backend dies: ports are gone, the rest goes on. */
+/* The backend dies: ports are gone at once, and this process has nothing more to do. */
 static void test_backend_gone(void **state)
 {
 	int fd = make_listener();
@@ -410,15 +410,35 @@ static void test_backend_gone(void **state)
 
 	ready();
 	add_port(7, fd);
+	assert_false(link_is_over(&link_));
 	backend = fd_close(backend);
 	assert_true(loop_step(loop, 0) >= 0);
-	assert_true(link_.ended);
+	assert_true(link_.ended && link_is_over(&link_));
+	assert_string_equal(link_.reason, "the backend is gone");
 	assert_int_equal(publish_counts(link_.config.publish, &cursor, counts, 1), 0);
 	policy_decide(&policy, RULES_TCP, &addr, 80, &verdict);
 	assert_true(verdict.allow && card.configured);
 	assert_int_equal(loop_step(loop, 0), 0); /* and no event comes again and again */
 	link_run(&link_);
 	fd_close(fd);
+}
+
+/* Not configured yet, or half: such a process serves nothing and waits; the machine knows better when to start anew. */
+static void test_backend_gone_early(void **state)
+{
+	for (int i = 0; i < 3; i++) {
+		tear_down(state);
+		set_up(state);
+		if (i == 1)
+			config();
+		if (i == 2)
+			rules(true);
+		backend = fd_close(backend);
+		assert_true(loop_step(loop, 0) >= 0);
+		assert_true(link_.ended);
+		assert_false(link_is_over(&link_));
+		assert_int_equal(loop_step(loop, 0), 0);
+	}
 }
 
 /* Each of these ends the link; the same frame unbroken does not (the other tests). */
@@ -444,7 +464,8 @@ static void test_broken_frames(void **state)
 			len = sizeof(frame);
 		assert_int_equal(chan_send(backend, frame, (size_t)len, &null, n_fds), 0);
 		assert_true(loop_step(loop, 0) >= 0);
-		assert_true(link_.ended);
+		assert_true(link_.ended && link_is_over(&link_));
+		assert_string_not_equal(link_.reason, "the backend is gone");
 		fd_close(null);
 	}
 }
@@ -474,6 +495,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_proxy, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_capture, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_backend_gone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_backend_gone_early, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_broken_frames, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_deaf_backend, set_up, tear_down),
 	};

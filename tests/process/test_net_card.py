@@ -428,11 +428,9 @@ def test_the_backend_goes_and_the_ports_with_it(fresh, world):
     with world.lan.connect(n.HOST, 9004) as c:
         assert exchange(c)
     fresh.link.sock.close()
-    end = time.monotonic() + 1
-    while world.lan.dial(n.HOST, 9004) == "open" and time.monotonic() < end:
-        time.sleep(0.05)
+    assert fresh.process.wait(timeout=1) == 0  # the machine starts a fresh one: no running on with rules that nobody can change
     assert world.lan.dial(n.HOST, 9004) == "ECONNREFUSED"
-    assert fresh.guest.dial(INTERNET, 80) == "open"  # the rest runs on
+    assert "the backend is gone, ending" in fresh.log()
     server.close()
 
 
