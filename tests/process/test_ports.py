@@ -261,7 +261,7 @@ def test_a_new_network_process_is_told_everything(desktop, machine):
                         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
                 else:
                     os.close(fd)
-        assert seen[:4] == [CONFIG, RULES, HOST_ADDRS, RESOLVERS] and {HOSTS, GUEST_NETS} <= set(seen), seen
+        assert seen[:4] == [CONFIG, HOST_ADDRS, RULES, RESOLVERS] and {HOSTS, GUEST_NETS} <= set(seen), seen
     assert desktop.status()["network"]["linked"] is True
     # closing is told at once
     machine.close(machine.n)
