@@ -165,7 +165,6 @@ void udp_datagram(struct udp *udp, const struct card_frame *card)
 		udp_flow_touch(udp, flow, UDP_LIST_INBOUND);
 	} else {
 		udp_flow_touch(udp, flow, flow->flags & UDP_ANSWERED ? UDP_LIST_LONG : UDP_LIST_BRIEF);
-		flow->flags |= UDP_FROM_GUEST;
 		follow_fragmenting(udp, flow, card);
 	}
 	gather(udp, flow, card);

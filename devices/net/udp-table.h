@@ -46,7 +46,6 @@ enum udp_flag {
 	UDP_REFUSED = 1 << 2,	/* by a rule: no socket */
 	UDP_NO_GROUPS = 1 << 3, /* UDP_SEGMENT does not work on this path */
 	UDP_DONT_FRAGMENT = 1 << 4,
-	UDP_FROM_GUEST = 1 << 5, /* the guest spoke last */
 };
 
 /* A socket to read: a flow's or a port's. Its number: flow index + 1, or UDP_FLOWS_MAX + port index + 1. */
